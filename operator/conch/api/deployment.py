@@ -1,0 +1,79 @@
+"""The LLMDeployment: the one resource a user writes. Its parts live in the modules beside this one."""
+
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import ConfigDict, Field
+
+from conch.api.engine import Accelerator, Engine, Parallelism
+from conch.api.model import Model
+from conch.api.objects import ApiObject
+from conch.api.pod import Pod
+from conch.api.rollout import Rollout
+from conch.api.rules import Rule
+from conch.api.status import LLMDeploymentStatus
+
+GROUP: Final = "conch.dev"
+VERSION: Final = "v1alpha1"
+KIND: Final = "LLMDeployment"
+PLURAL: Final = "llmdeployments"
+SHORT_NAME: Final = "llmdep"
+CATEGORY: Final = "llm"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+MAX_NAME_LENGTH: Final = 40
+
+
+class LLMDeploymentSpec(ApiObject):
+    """What to serve and how."""
+
+    model: Annotated[Model, Field(description="The model to serve.")]
+    engine: Annotated[Engine, Field(description="The inference server and its settings.")] = Engine()
+    parallelism: Annotated[
+        Parallelism, Field(description="How one replica is spread over GPUs. What is left out is 1.")
+    ] = Parallelism()
+    accelerator: Annotated[Accelerator, Field(description="Which GPUs the pods run on.")] = Accelerator()
+    replicas: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="How often the whole model is served; each replica takes tensor x pipeline x data GPUs. "
+            "'kubectl scale' and autoscalers write it. 0 stops all engines and keeps the rest.",
+        ),
+    ] = 1
+    rollout: Annotated[Rollout, Field(description="How a change reaches the running engines.")] = Rollout()
+    pod: Annotated[Pod, Field(description="Settings of the engine's pods.")] = Pod()
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.accelerator) || !has(self.accelerator.extendedResource) || "
+            "self.accelerator.extendedResource == 'nvidia.com/gpu' || !has(self.parallelism) || "
+            "((has(self.parallelism.tensor) ? self.parallelism.tensor : 1) == 1 && "
+            "(has(self.parallelism.pipeline) ? self.parallelism.pipeline : 1) == 1)",
+            "parallelism.tensor and parallelism.pipeline must be 1 on shared or partitioned GPUs, because such "
+            "slices cannot talk to each other; use data or replicas for more copies",
+        ),
+    )
+
+
+class LLMDeployment(ApiObject):
+    """A large language model, served on GPUs."""
+
+    model_config = ConfigDict(**{**ApiObject.model_config, "extra": "forbid"})
+
+    api_version: Annotated[str, Field(pattern=f"^{GROUP}/{VERSION}$")]
+    kind: Annotated[str, Field(pattern=f"^{KIND}$")]
+    metadata: dict[str, Any]
+    spec: Annotated[LLMDeploymentSpec, Field(description="What to serve and how.")]
+    status: Annotated[LLMDeploymentStatus | None, Field(description="What is, as the operator observed it.")] = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"self.metadata.name.size() <= {MAX_NAME_LENGTH} && "
+            "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            f"metadata.name must be at most {MAX_NAME_LENGTH} characters, start with a letter and hold only lower case "
+            "letters, digits and '-', because the Service of this name must be a DNS label",
+            f"'metadata.name \\'' + self.metadata.name + '\\' must be at most {MAX_NAME_LENGTH} characters, start with "
+            "a letter and hold only lower case letters, digits and \\'-\\', because the Service of this name must be "
+            "a DNS label; for example \\'' + self.metadata.name.replace('.', '-') + '\\''",
+        ),
+    )

@@ -1,0 +1,217 @@
+"""`spec.engine`, `spec.parallelism` and `spec.accelerator`: how the model runs, over how many GPUs, of which kind."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from conch.api.objects import ApiObject
+from conch.api.rules import Rule
+from conch.catalogue import EXTRA_ARGUMENTS, ReleaseName
+
+MAX_GPUS_PER_POD = 16
+"""The largest machine sold as one node has 16 GPUs; an engine across nodes needs what Conch does not do yet."""
+
+
+class EngineType(StrEnum):
+    """The inference servers that Conch runs."""
+
+    TRITON_VLLM = "TritonVLLM"
+
+
+class DataType(StrEnum):
+    """Number format of weights that are not quantized, and of activations."""
+
+    BFLOAT16 = "BFloat16"
+    FLOAT16 = "Float16"
+    FLOAT32 = "Float32"
+
+
+class Quantization(StrEnum):
+    """Where the quantization of the weights comes from."""
+
+    FROM_CHECKPOINT = "FromCheckpoint"
+    FP8 = "FP8"
+
+
+class KVCacheDataType(StrEnum):
+    """Number format of the KV cache."""
+
+    AUTO = "Auto"
+    FP8_E4M3 = "FP8E4M3"
+    FP8_E5M2 = "FP8E5M2"
+
+
+class ExtraArgument(ApiObject):
+    """One engine argument that has no field of its own."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            json_schema_extra={"enum": list(EXTRA_ARGUMENTS)},
+            description="Name of the argument as vLLM's AsyncEngineArgs spells it. Only arguments that can neither "
+            "load code, nor touch paths or the network, nor contradict a field of this resource are allowed.",
+        ),
+    ]
+    value: Annotated[
+        str,
+        Field(
+            max_length=1024,
+            description="Value as text: 'true', '16', 'fcfs', or JSON for objects. It is checked against the "
+            "argument's type in the engine's release.",
+        ),
+    ]
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(f"self.name in {list(EXTRA_ARGUMENTS)!r}", f"name must be one of {', '.join(EXTRA_ARGUMENTS)}"),
+    )
+
+
+class Engine(ApiObject):
+    """The inference server and its settings. What is unset is the engine's own default unless stated otherwise."""
+
+    type: Annotated[EngineType, Field(description="The inference server.")] = EngineType.TRITON_VLLM
+    release: Annotated[
+        ReleaseName | None,
+        Field(
+            description="Release of Triton from Conch's catalogue. Unset: the newest that the operator knew when "
+            "the revision was made; an upgrade of the operator does not change it."
+        ),
+    ] = None
+    image: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[a-z0-9]([a-z0-9.:_/-]*[a-z0-9])?(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$",
+            description="Image to use instead of the catalogue's, for example from a mirror. It must hold what "
+            "'release' says.",
+        ),
+    ] = None
+    max_model_length: Annotated[
+        int | None,
+        Field(
+            ge=16,
+            le=16777216,
+            description="Longest sequence in tokens, prompt and output together. Unset: what the model's "
+            "configuration says; the start fails when one such sequence does not fit the KV cache.",
+        ),
+    ] = None
+    data_type: Annotated[
+        DataType | None,
+        Field(description="Number format of weights and activations. Unset: what the model's configuration says."),
+    ] = None
+    quantization: Annotated[
+        Quantization,
+        Field(
+            description="FromCheckpoint takes the weights as they are, quantized or not. FP8 quantizes 16-bit weights "
+            "to 8 bits while loading."
+        ),
+    ] = Quantization.FROM_CHECKPOINT
+    kv_cache_data_type: Annotated[
+        KVCacheDataType,
+        Field(description="Number format of the KV cache. Auto: that of the model. FP8 halves it."),
+    ] = KVCacheDataType.AUTO
+    max_concurrent_sequences: Annotated[
+        int | None,
+        Field(ge=1, le=65536, description="Most sequences that the engine decodes at once; more wait in its queue."),
+    ] = None
+    max_batched_tokens: Annotated[
+        int | None,
+        Field(
+            ge=16,
+            le=1048576,
+            description="Most tokens in one step of the engine. Less gives an even pace of tokens, more gives "
+            "throughput.",
+        ),
+    ] = None
+    gpu_memory_utilization_percent: Annotated[
+        int | None,
+        Field(ge=10, le=98, description="Share of each GPU's memory that the engine may take, in percent."),
+    ] = None
+    startup_seconds: Annotated[
+        int | None,
+        Field(
+            ge=60,
+            le=86400,
+            description="How long a pod may take from its start until it serves: download, load and warm-up. "
+            "Unset: 1800. A pod that takes longer is restarted and the rollout reported as stalled.",
+        ),
+    ] = None
+    drain_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3600,
+            description="How long a pod that is taken out of service may take to finish the requests it has.",
+        ),
+    ] = 60
+    extra_args: Annotated[
+        tuple[ExtraArgument, ...],
+        Field(max_length=32, description="Engine arguments that have no field here; each name once."),
+    ] = ()
+
+    list_map_keys: ClassVar[dict[str, tuple[str, ...]]] = {"extra_args": ("name",)}
+
+
+class Parallelism(ApiObject):
+    """How one replica is spread over GPUs. A replica takes tensor x pipeline x data GPUs."""
+
+    tensor: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=16,
+            description="GPUs that each layer is split over. Must divide the model's attention heads. Unset: 1.",
+        ),
+    ] = None
+    pipeline: Annotated[
+        int | None,
+        Field(ge=1, le=16, description="Stages that the layers are split into, one after the other. Unset: 1."),
+    ] = None
+    data: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=64,
+            description="Copies of the model in one replica. Each copy is a pod of its own with tensor x pipeline "
+            "GPUs. Unset: 1.",
+        ),
+    ] = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1) <= {MAX_GPUS_PER_POD}",
+            f"tensor x pipeline must be at most {MAX_GPUS_PER_POD}, because one engine runs in one pod on one node; "
+            "lower tensor or pipeline, and use data or replicas for more copies",
+            "'tensor x pipeline is ' + string((has(self.tensor) ? self.tensor : 1) * "
+            "(has(self.pipeline) ? self.pipeline : 1)) + "
+            f"' and must be at most {MAX_GPUS_PER_POD}, because one engine runs in one pod on one node; "
+            "lower tensor or pipeline, and use data or replicas for more copies'",
+        ),
+    )
+
+
+ExtendedResource = Annotated[str, Field(max_length=128, pattern=r"^nvidia\.com/(gpu|gpu\.shared|mig-[0-9a-z.-]+)$")]
+
+
+class Accelerator(ApiObject):
+    """Which GPUs the pods run on."""
+
+    products: Annotated[
+        tuple[
+            Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")],
+            ...,
+        ],
+        Field(
+            max_length=8,
+            description="Values of the node label nvidia.com/gpu.product that will do, as GPU feature discovery "
+            "writes them, for example NVIDIA-H100-80GB-HBM3. Unset: any node that has the resource.",
+        ),
+    ] = ()
+    extended_resource: Annotated[
+        ExtendedResource,
+        Field(description="The resource that the device plugin advertises on the nodes, counted per GPU."),
+    ] = "nvidia.com/gpu"
