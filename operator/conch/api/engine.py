@@ -1,7 +1,7 @@
 """`spec.engine`, `spec.parallelism` and `spec.accelerator`: how the model runs, over how many GPUs, of which kind."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
