@@ -46,7 +46,7 @@ class Exit(Exception):  # noqa: N818 (an exit is not an error)
 
 
 class UnhandledSigterm:
-    """SIGTERM for a program that has no handler (yet): it dies at once, unless it is PID 1, where the kernel drops it."""
+    """SIGTERM for a program that has no handler (yet): it dies at once, but PID 1 never hears of it."""
 
     def __init__(self, *, is_pid_one: bool) -> None:
         """`is_pid_one`: whether the process is the first of its PID namespace."""

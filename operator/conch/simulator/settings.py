@@ -9,8 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
-from conch.simulator import latency
-from conch.simulator.latency import LatencyModel
+from conch.simulator.latency import LatencyModel, read, shipped
 
 
 class Settings(BaseModel):
@@ -18,7 +17,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    latency: Annotated[LatencyModel, BeforeValidator(latency.read)] = Field(default_factory=latency.shipped)
+    latency: Annotated[LatencyModel, BeforeValidator(read)] = Field(default_factory=shipped)
     """A mapping, YAML text, or the path of a YAML file on the host."""
     speed: PositiveFloat = 1.0
     """Tokens come this many times faster than the latency model says; loading is not touched."""

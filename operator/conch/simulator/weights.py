@@ -1,4 +1,4 @@
-"""The init container that brings the weights, without the network: it waits, then lays down what the Hub's client would.
+"""The init container that brings the weights, without the network: it waits, then lays down a plausible cache.
 
 What is laid down is a Hugging Face cache with the snapshot of one commit: a `config.json` of an invented dense model
 (64 heads, so that every usual tensor parallelism divides it) and an almost empty `model.safetensors`.
