@@ -1,0 +1,64 @@
+"""Downloads one commit of a Hugging Face repository into a cache folder, then exits.
+
+It runs in the init container of every engine pod, by the Python and the `huggingface_hub` of the engine's image, so it
+needs nothing of Conch. Only safetensors weights and the texts beside them are fetched: pickled weights can run code.
+Its last line on stderr becomes the pod's termination message, hence one plain sentence per failure.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
+UNWANTED = ["original/*", "metal/*", "onnx/*", "openvino/*", "flax_model*", "tf_model*"]
+
+
+def fetch(repo: str, revision: str, cache: Path, token_file: Path | None) -> Path:
+    """Download `revision` of `repo` into `cache` and return the folder of the snapshot. Raises SystemExit in words."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    token = token_file.read_text().strip() if token_file else False
+    try:
+        folder = Path(
+            snapshot_download(
+                repo, revision=revision, cache_dir=cache, token=token, allow_patterns=WANTED, ignore_patterns=UNWANTED
+            )
+        )
+    except GatedRepoError:
+        raise SystemExit(
+            f"{repo} is gated: accept its licence at https://huggingface.co/{repo} and set "
+            "spec.model.huggingFace.tokenSecretRef to a token of that account"
+        ) from None
+    except RevisionNotFoundError:
+        raise SystemExit(f"{repo} has no commit {revision}: correct spec.model.huggingFace.revision") from None
+    except RepositoryNotFoundError:
+        raise SystemExit(
+            f"{repo} does not exist, or is private and the token may not read it: correct "
+            "spec.model.huggingFace.repo or tokenSecretRef"
+        ) from None
+    if not any(folder.rglob("*.safetensors")):
+        raise SystemExit(f"{repo} at {revision} has no safetensors weights: choose a repository that has")
+    return folder
+
+
+def main() -> None:
+    """Read the command line, download, and say where the files are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repo", required=True)
+    parser.add_argument("--revision", required=True)
+    parser.add_argument("--cache-dir", required=True, type=Path)
+    parser.add_argument("--token-file", type=Path)
+    arguments = parser.parse_args()
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    try:
+        folder = fetch(arguments.repo, arguments.revision, arguments.cache_dir, arguments.token_file)
+    except OSError as error:
+        print(f"downloading {arguments.repo} failed: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    print(f"{arguments.repo} is at {folder}")
+
+
+if __name__ == "__main__":
+    main()
