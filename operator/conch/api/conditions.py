@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     MODEL_RESOLVED = "ModelResolved"
     PLANNED = "Planned"
     CAPACITY_AVAILABLE = "CapacityAvailable"
+    UPDATE_AVAILABLE = "UpdateAvailable"
 
 
 class Status(StrEnum):
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     RESOLVED = "Resolved"
     PLAN_MADE = "PlanMade"
     SCHEDULED = "Scheduled"
+    NEWER_RENDERER = "NewerRenderer"
     # on the way
     ROLLING_OUT = "RollingOut"
     STARTING = "Starting"
@@ -79,6 +81,10 @@ REMEDIES: dict[Reason, Remedy] = {
     Reason.RESOLVED: Remedy("The model is pinned to a commit, or lies on a claim.", "Nothing."),
     Reason.PLAN_MADE: Remedy("The use of GPUs is decided; status.plan shows it.", "Nothing."),
     Reason.SCHEDULED: Remedy("Every pod has a node.", "Nothing."),
+    Reason.NEWER_RENDERER: Remedy(
+        "This version of Conch would render the pods differently; what runs was left as it is.",
+        "Change any field of the spec, for example an annotation under pod.annotations, when a restart suits you.",
+    ),
     Reason.ROLLING_OUT: Remedy(
         "A change of the spec is on its way to the engines; the message counts how far it is.", "Wait."
     ),

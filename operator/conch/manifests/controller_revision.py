@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from conch.manifests.identity import REVISION, Identity, Manifest, metadata, revision_name
-from conch.revisions.revision import Revision
+from conch.manifests.identity import MILESTONE, REVISION, Identity, Manifest, metadata, revision_name
+from conch.revisions.revision import Milestone, Revision
 
 
 def controller_revision(identity: Identity, revision: Revision) -> Manifest:
     """The child that stores a revision."""
-    child = metadata(identity, revision_name(identity, revision.hash))
+    reached = {MILESTONE: revision.milestone.name} if revision.milestone else None
+    child = metadata(identity, revision_name(identity, revision.hash), reached)
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -20,4 +21,6 @@ def controller_revision(identity: Identity, revision: Revision) -> Manifest:
 
 def stored_revision(manifest: dict[str, Any]) -> Revision:
     """The revision in an observed ControllerRevision. Raises KeyError or TypeError for data that is not ours."""
-    return Revision.from_data(manifest["metadata"]["labels"][REVISION], manifest["revision"], manifest["data"])
+    observed = manifest["metadata"]
+    milestone = Milestone[observed.get("annotations", {}).get(MILESTONE, Milestone.NONE.name)]
+    return Revision.from_data(observed["labels"][REVISION], manifest["revision"], manifest["data"]).reached(milestone)

@@ -29,6 +29,8 @@ APPLIED: Final = f"{GROUP}/applied"
 """Annotation: hash of the manifest as Conch last rendered it."""
 RECORD: Final = f"{GROUP}/record"
 """Annotation of a slot's ReplicaSet: all of its revision that the pod template does not say."""
+MILESTONE: Final = f"{GROUP}/milestone"
+"""Annotation of a ControllerRevision: how far the revision ever got."""
 DRAINING_SINCE: Final = f"{GROUP}/draining-since"
 """Annotation of a pod: when it was taken out of service."""
 

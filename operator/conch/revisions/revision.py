@@ -7,11 +7,22 @@ it, so that a deleted ControllerRevision is rebuilt from what runs, not rendered
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Any, Self
 
 from conch.models.source import ResolvedModel
 from conch.planning.plan import Plan
+
+
+class Milestone(IntEnum):
+    """How far a revision ever got. It is kept with the revision, because pods forget."""
+
+    NONE = 0
+    SERVED = 1
+    """An engine of it has served."""
+    COMPLETE = 2
+    """It was fully rolled out: as many engines as wanted served, and no older ones were left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +43,18 @@ class Revision:
     renderer: int
     files: Mapping[str, str]
     template: Mapping[str, Any]
+    milestone: Milestone = Milestone.NONE
 
     def numbered(self, number: int) -> Self:
         """The same revision at another place in the order."""
         return replace(self, number=number)
 
+    def reached(self, milestone: Milestone) -> Self:
+        """The same revision, at this milestone or at a later one that it reached before."""
+        return replace(self, milestone=max(milestone, self.milestone))
+
     def record(self) -> dict[str, Any]:
-        """The revision without hash, number and template, as JSON."""
+        """The revision without hash, number, template and milestone, as JSON."""
         return {
             "inputs": dict(self.inputs),
             "model": {**asdict(self.model), "path": str(self.model.path)},
