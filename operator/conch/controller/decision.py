@@ -1,0 +1,210 @@
+"""What to do about one LLMDeployment: from an observation and the time to writes, a status and when to look again.
+
+revise -> plan -> step -> render -> status, all pure; the doers after it decide nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from conch.controller.conditions import Facts
+from conch.controller.observation import Observation
+from conch.controller.revise import Revised, revise
+from conch.controller.status import Status, status, timestamp
+from conch.engines.triton_vllm import PORTS
+from conch.manifests.config_map import config_map
+from conch.manifests.controller_revision import controller_revision
+from conch.manifests.coverage import covers, stamped
+from conch.manifests.disruption_budget import disruption_budget
+from conch.manifests.identity import DRAINING_SINCE, SERVING, Identity, Manifest, Slot, revision_name
+from conch.manifests.replica_set import replica_set
+from conch.manifests.service import service
+from conch.manifests.service_account import service_account
+from conch.revisions.history import superfluous
+from conch.revisions.revision import Milestone
+from conch.rollout.diagnosis import Diagnosis, diagnose
+from conch.rollout.fleet import Observed, SlotView, fleet, is_terminating, slot_of
+from conch.rollout.limits import limits
+from conch.rollout.step import Step, Wanted, next_step
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A child to delete; `uid` keeps the delete from meeting a namesake."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodMark:
+    """A pod to take out of the Service, or to put back."""
+
+    name: str
+    uid: str
+    patch: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything to be written, in order: applies, marks, removals, then the status."""
+
+    applies: tuple[Manifest, ...]
+    marks: tuple[PodMark, ...]
+    removals: tuple[Removal, ...]
+    status: Status
+    look_again_seconds: float | None
+
+
+def decide(observation: Observation, conflicts: tuple[str, ...], now: datetime) -> Decision:
+    """The decision for one resource. `conflicts` are names that objects of other owners hold, in words."""
+    identity = observation.identity
+    held = fleet(observation.of("ReplicaSet"), observation.of("Pod"))
+    revised = revise(
+        identity, observation.resource["spec"], observation.of("ControllerRevision"), observation.of("ReplicaSet")
+    )
+    wanted = _wanted(observation, revised, held)
+    revised = _with_milestones(revised, held, wanted)
+    step = next_step(held, wanted, now) if wanted else Step(reason="nothing runs yet")
+    rendered = tuple(stamped(child) for child in _children(identity, revised, held, step))
+    facts = _facts(observation, revised, wanted, held, step, conflicts, now)
+    return Decision(
+        applies=tuple(child for child in rendered if not _is_applied(observation, child)),
+        marks=tuple(_marks(observation, step, now)),
+        removals=tuple(_removals(observation, rendered, held, step)) if revised.target else (),
+        status=status(
+            identity,
+            observation.generation,
+            observation.resource.get("status", {}),
+            facts,
+            held,
+            tuple(revised.known.values()),
+        ),
+        look_again_seconds=_look_again_seconds(step, facts),
+    )
+
+
+def _wanted(observation: Observation, revised: Revised, held: Sequence[SlotView]) -> Wanted | None:
+    if revised.target is None:
+        return None
+    replicas = int(observation.resource["spec"].get("replicas", 1))
+    data = revised.target.plan.data
+    rolling_update = revised.spec.rollout.rolling_update if revised.spec else None
+    served = {view.revision for view in held if view.ready}
+    served |= {revision.hash for revision in revised.known.values() if revision.milestone >= Milestone.SERVED}
+    return Wanted(revised.target.hash, replicas, data, limits(rolling_update, replicas * data), frozenset(served))
+
+
+def _with_milestones(revised: Revised, held: Sequence[SlotView], wanted: Wanted | None) -> Revised:
+    if wanted is None or revised.target is None:
+        return revised
+    serving = sum(view.serves and view.revision == wanted.revision for view in held)
+    alone = all(view.revision == wanted.revision for view in held)
+    known = {
+        revision.hash: revision.reached(Milestone.SERVED if revision.hash in wanted.proven else Milestone.NONE)
+        for revision in revised.known.values()
+    }
+    if alone and serving >= wanted.slots and not revised.problems:
+        known[wanted.revision] = known[wanted.revision].reached(Milestone.COMPLETE)
+    return replace(revised, known=known, target=known[wanted.revision])
+
+
+def _children(identity: Identity, revised: Revised, held: Sequence[SlotView], step: Step) -> Iterator[Manifest]:
+    target = revised.target
+    if target is None:
+        return
+    in_use = {view.revision for view in held} | {target.hash}
+    forgotten = {revision.hash for revision in superfluous(tuple(revised.known.values()), in_use)}
+    yield service_account(identity)
+    for revision in revised.known.values():
+        if revision.hash in in_use:
+            yield config_map(identity, revision)
+        if revision.hash not in forgotten:
+            yield controller_revision(identity, revision)
+    yield service(identity, PORTS)
+    yield disruption_budget(identity)
+    for view in held:
+        if not view.leaving and not view.orphan and view.slot not in step.remove and view.revision in revised.known:
+            yield replica_set(identity, view.slot, revised.known[view.revision])
+    for slot in step.create:
+        yield replica_set(identity, slot, target)
+
+
+def _is_applied(observation: Observation, rendered: Manifest) -> bool:
+    observed = observation.child(rendered)
+    return observed is not None and (is_terminating(observed) or covers(observed, rendered))
+
+
+def _marks(observation: Observation, step: Step, now: datetime) -> Iterator[PodMark]:
+    drained = {"labels": {SERVING: "false"}, "annotations": {DRAINING_SINCE: timestamp(now)}}
+    restored = {"labels": {SERVING: "true"}, "annotations": {DRAINING_SINCE: None}}
+    for slots, metadata in ((step.drain, drained), (step.restore, restored)):
+        for pod in observation.of("Pod"):
+            if slot_of(pod) in slots and not is_terminating(pod):
+                yield PodMark(pod["metadata"]["name"], pod["metadata"]["uid"], {"metadata": metadata})
+
+
+def _removals(
+    observation: Observation, rendered: Sequence[Manifest], held: Sequence[SlotView], step: Step
+) -> Iterator[Removal]:
+    kept = {(child["kind"], child["metadata"]["name"]) for child in rendered}
+    kept |= {("ConfigMap", revision_name(observation.identity, view.revision)) for view in held}
+    for kind, children in observation.children.items():
+        for child in children:
+            if not is_terminating(child) and _is_superfluous(kind, child, kept, step):
+                yield Removal(kind, child["metadata"]["name"], child["metadata"]["uid"])
+
+
+def _is_superfluous(kind: str, child: Observed, kept: set[tuple[str, str]], step: Step) -> bool:
+    match kind:
+        case "ReplicaSet":
+            return slot_of(child) in step.remove
+        case "Pod":
+            return slot_of(child) in step.remove and not child["metadata"].get("ownerReferences")
+        case _:
+            return (kind, child["metadata"]["name"]) not in kept
+
+
+def _facts(
+    observation: Observation,
+    revised: Revised,
+    wanted: Wanted | None,
+    held: Sequence[SlotView],
+    step: Step,
+    conflicts: tuple[str, ...],
+    now: datetime,
+) -> Facts:
+    target = revised.target
+    current = [view for view in held if target is not None and view.revision == target.hash and not view.leaving]
+    return Facts(
+        target=target,
+        wanted=wanted,
+        serving=sum(view.serves for view in current),
+        serving_any=sum(view.serves for view in held),
+        others=len(held) - len(current),
+        diagnoses=tuple(_diagnoses(observation, [view.slot for view in current if not view.serves])),
+        progress=step.reason,
+        problems=revised.problems,
+        conflicts=conflicts,
+        now=now,
+    )
+
+
+def _diagnoses(observation: Observation, slots: Sequence[Slot]) -> Iterator[Diagnosis]:
+    sets = {slot_of(child): child for child in observation.of("ReplicaSet")}
+    for slot in slots:
+        pods = [pod for pod in observation.of("Pod") if slot_of(pod) == slot]
+        diagnosis = diagnose(sets.get(slot), pods)
+        if diagnosis is not None:
+            yield diagnosis
+
+
+def _look_again_seconds(step: Step, facts: Facts) -> float | None:
+    """The next moment at which time alone changes the decision: the end of a drain or of a start-up budget."""
+    moments = [step.look_again_seconds] if step.look_again_seconds is not None else []
+    if facts.target is not None:
+        budget = timedelta(seconds=facts.target.plan.startup_seconds + 1)
+        ends = [(item.since + budget - facts.now).total_seconds() for item in facts.diagnoses if item.since is not None]
+        moments += [seconds for seconds in ends if seconds > 0]
+    return min(moments, default=None)
