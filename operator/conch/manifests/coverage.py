@@ -1,5 +1,4 @@
-"""Whether an observed object is as it was rendered: every rendered leaf is there, and nothing was rendered before that
-is not rendered now.
+"""Whether an observed object is as it was rendered: every rendered leaf is there, and no leaf that no longer is.
 
 The API server adds defaults and other writers add fields; neither is a difference. The hash of the last rendered
 manifest, kept as an annotation, tells a field that was rendered once and no longer is.

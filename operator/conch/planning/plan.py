@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from conch.api.deployment import LLMDeploymentSpec
+from conch.api.model import Model
 
 GIBIBYTE: Final = 1024**3
 SHM_BYTES_PER_GPU: Final = 2 * GIBIBYTE
@@ -31,6 +32,7 @@ class Plan:
     pipeline: int
     data: int
     startup_seconds: int
+    cache: str
     reasons: tuple[str, ...] = ()
 
     @property
@@ -85,5 +87,18 @@ def plan(spec: LLMDeploymentSpec) -> Plan:
         pipeline=parallelism.pipeline or 1,
         data=parallelism.data or 1,
         startup_seconds=engine.startup_seconds or STARTUP_SECONDS,
+        cache=_cache(spec.model),
         reasons=tuple(assumed),
     )
+
+
+def _cache(model: Model) -> str:
+    """Where the weights are kept, in words."""
+    if model.persistent_volume_claim is not None:
+        return f"none: read from claim {model.persistent_volume_claim.claim_name}"
+    cache = model.cache
+    if cache is not None and cache.persistent_volume_claim is not None:
+        return f"claim {cache.persistent_volume_claim.claim_name}"
+    if cache is not None and cache.empty_dir is not None and cache.empty_dir.size_gibibytes is not None:
+        return f"emptyDir of {cache.empty_dir.size_gibibytes} GiB"
+    return "emptyDir without a size limit"

@@ -1,6 +1,6 @@
 """Why a slot does not serve: read from its pod, or from its ReplicaSet where no pod could be made.
 
-A diagnosis names the pod and repeats the words of the scheduler, kubelet or engine, so that a user need not gather them.
+A diagnosis names the pod and repeats the words of the scheduler, kubelet or engine, so that nobody need gather them.
 """
 
 import re
@@ -106,7 +106,7 @@ def _ended(end: Mapping[str, Any]) -> str:
 
 
 def _starting(pod: Observed) -> Diagnosis:
-    engine = next(iter(pod.get("status", {}).get("containerStatuses", ())), {})
+    engine: Mapping[str, Any] = next(iter(pod.get("status", {}).get("containerStatuses", ())), {})
     if engine.get("started"):
         return Diagnosis(Reason.NOT_READY, f"pod {_name(pod)} does not answer its readiness probe", _started(pod))
     doing = "loads the model" if engine.get("state", {}).get("running") else _waits_for(pod)
