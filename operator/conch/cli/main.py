@@ -1,9 +1,8 @@
 """The command line: `conch`, and the same as `kubectl conch`. Exit codes: 0 done, 1 failed, 2 bad input."""
 
-import asyncio
-import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,13 +57,10 @@ def run(
         raise typer.Exit(1) from failure
 
 
-def _run_on_fast_loop(main_task: object) -> None:
-    if sys.platform == "linux":
-        import uvloop
+def _run_on_fast_loop(work: Coroutine[Any, Any, None]) -> None:
+    import uvloop
 
-        uvloop.run(main_task)
-    else:
-        asyncio.run(main_task)  # type: ignore[arg-type]
+    uvloop.run(work)
 
 
 def main() -> None:

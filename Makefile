@@ -1,0 +1,58 @@
+# Everything a developer runs. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PYTHONPATH := tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint test test-unit test-triton cluster cluster-stop demo crds golden manifests clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Conch needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+setup: $(INSTALLED)  ## Make the virtual environment
+	@$(BIN)/python -m cluster prerequisites
+
+lint: $(INSTALLED)  ## Format, lint, types and layers, all as checks
+	$(BIN)/ruff format --check operator tests
+	$(BIN)/ruff check operator tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup  ## Every test but the long suites; sets up all it needs
+	$(BIN)/python -m cluster binaries
+	$(BIN)/pytest
+
+test-unit: $(INSTALLED)  ## Only the tests that need neither a cluster nor an engine
+	$(BIN)/pytest -m 'not cluster and not triton'
+
+cluster: setup  ## Start the local cluster and leave it running
+	@$(BIN)/python -m cluster up
+
+cluster-stop: $(INSTALLED)  ## Stop the local cluster
+	@$(BIN)/python -m cluster down
+
+demo: setup  ## Watch Conch serve, roll out, refuse, scale and delete (KEEP=1 leaves the cluster up)
+	@$(BIN)/python -m demo
+
+crds: $(INSTALLED)  ## Write the CRD for crds/ and for the chart
+	$(BIN)/python -m conch.api.crd --write .
+
+golden: $(INSTALLED)  ## Rewrite the golden cases from examples/
+	$(BIN)/python -m golden
+
+manifests: setup  ## Write build/conch.yaml, for kubectl apply
+	@mkdir -p build
+	$(BIN)/python -m cluster helm template conch charts/conch --namespace conch-system > build/conch.yaml
+
+clean:  ## Remove what was built here (the control plane's binaries stay in the user's cache)
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
