@@ -36,7 +36,7 @@ class ContainerSpec:
     """The simulator's own settings (`settings.Settings`); strings and kebab-case are accepted."""
 
 
-class Exit(Exception):  # noqa: N818 (an exit is not an error)
+class Exit(Exception):
     """Ends the program from anywhere inside it."""
 
     def __init__(self, code: int) -> None:
@@ -58,8 +58,8 @@ class UnhandledSigterm:
         if not self._is_pid_one:
             self._received.set()
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleeps that long; raises `Exit(143)` as soon as the signal kills the process."""
+    async def sleep(self, seconds: float | None) -> None:
+        """Sleeps that long, for ever when None; raises `Exit(143)` as soon as the signal kills the process."""
         try:
             async with asyncio.timeout(seconds):
                 await self._received.wait()
