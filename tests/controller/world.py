@@ -1,4 +1,4 @@
-"""A world in which decisions take effect at once: enough of a cluster to iterate the pure decider on a virtual clock."""
+"""A world in which decisions take effect at once: enough of a cluster to iterate the pure decider in virtual time."""
 
 import copy
 import itertools
