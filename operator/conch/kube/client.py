@@ -18,8 +18,8 @@ FIELD_MANAGER: Final = "conch"
 _PAGE_OBJECTS: Final = 500
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
-# The API server sends a bookmark about every minute, so a longer silence is a dead connection.
-_SILENCE_SECONDS: Final = 90.0
+# The API server sends a bookmark every minute, or every second one where nothing happens (seen with 1.37).
+_SILENCE_SECONDS: Final = 150.0
 
 PropagationPolicy = Literal["Background", "Foreground", "Orphan"]
 

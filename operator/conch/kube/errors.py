@@ -20,6 +20,9 @@ from typing import Any, Final
 
 from conch.kube.resources import KubeObject
 
+_SHOWN_CHARACTERS: Final = 500  # the API server may quote whole objects
+_UNKNOWN_FIELD: Final = "failed to create typed patch object"
+
 
 class KubeError(Exception):
     """Anything that kept a request from succeeding."""
@@ -57,7 +60,7 @@ class ApiError(KubeError):
         self.message: str = body.get("message") or ""
         self.details: KubeObject = body.get("details") or {}
         self.retry_after_seconds = retry_after_seconds
-        super().__init__(f"{status} {self.reason}: {self.message}")
+        super().__init__(f"{status} {self.reason}: {self.message[:_SHOWN_CHARACTERS]}")
 
 
 class UnauthorizedError(ApiError):
@@ -73,7 +76,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """409: the object is not in the state that the request presumed."""
+    """409: the object is not in the state that the request presumed, or it is another one (then 422)."""
 
     @property
     def field_conflicts(self) -> tuple[tuple[str, str], ...]:
@@ -95,7 +98,7 @@ class GoneError(ApiError):
 
 
 class InvalidError(ApiError):
-    """422: the object breaks a rule of its schema."""
+    """422: the object breaks a rule of its schema; or, as 500, an apply names a field that there is not."""
 
 
 class TooManyRequestsError(ApiError):
@@ -118,8 +121,18 @@ _BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
 
 
 def api_error(status: int, body: Mapping[str, Any], retry_after_seconds: float | None = None) -> ApiError:
-    """The error for a refusal: by HTTP code, and for 409 by the Status object's reason."""
+    """The error for a refusal: by HTTP code, and where that is not enough by the Status object."""
     if status == 409 and body.get("reason") == "AlreadyExists":
         return AlreadyExistsError(status, body, retry_after_seconds)
+    if status == 422 and _names_other_uid(body):
+        return ConflictError(status, body, retry_after_seconds)
+    if status == 500 and str(body.get("message")).startswith(_UNKNOWN_FIELD):
+        return InvalidError(status, body, retry_after_seconds)
     cause = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
     return cause(status, body, retry_after_seconds)
+
+
+def _names_other_uid(body: Mapping[str, Any]) -> bool:
+    """An apply to a UID whose name another object has now is refused as a change of the immutable `metadata.uid`."""
+    causes = (body.get("details") or {}).get("causes") or ()
+    return any(cause.get("field") == "metadata.uid" for cause in causes)

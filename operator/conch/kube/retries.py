@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from conch.kube.backoff import Backoff
-from conch.kube.errors import ApiError, KubeError, UnreachableError
+from conch.kube.errors import ApiError, InvalidError, KubeError, UnreachableError
 
 _BACKOFF: Final = Backoff(base_seconds=0.25, cap_seconds=5.0)
 _REFUSED_UNTOUCHED: Final = 429
@@ -37,6 +37,8 @@ class RetryPolicy:
 
 def _worth_repeating(failure: KubeError, *, repeatable: bool) -> bool:
     match failure:
+        case InvalidError():
+            return False
         case UnreachableError(sent=sent):
             return repeatable or not sent
         case ApiError(status=status):
