@@ -1,0 +1,5 @@
+"""`python -m conch` is `conch`."""
+
+from conch.cli.main import main
+
+main()

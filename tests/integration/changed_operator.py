@@ -1,0 +1,43 @@
+"""An operator of a later release: it renders pods differently, and its API has one more field with a default."""
+
+import asyncio
+from typing import Annotated
+
+from pydantic import Field
+
+from cluster.state import REPOSITORY
+from conch.api import deployment
+from conch.manifests import pod_template, rendered_revision
+
+
+class LaterSpec(deployment.LLMDeploymentSpec):
+    """The spec with a field that today's release does not have."""
+
+    flavour: Annotated[str, Field(max_length=20, description="A field of a later release.")] = "plain"
+
+
+def main() -> None:
+    """Change the renderer, install the later CRD, and run."""
+    from conch.api import crd, parsing
+    from conch.controller import conditions, process
+
+    pod_template.ENDPOINT_REMOVAL_SECONDS = 7  # type: ignore[misc]
+    rendered_revision.RENDERER = conditions.RENDERER = 99  # type: ignore[misc]
+    deployment.LLMDeployment.model_fields["spec"].annotation = LaterSpec
+    deployment.LLMDeployment.model_rebuild(force=True)
+    parsing.LLMDeploymentSpec = LaterSpec  # type: ignore[misc]
+    install(crd.crd_yaml())
+    asyncio.run(process.run(0))
+
+
+def install(text: str) -> None:
+    """Applies the later CRD, then gives every stored object the new field's default by reading it back."""
+    import subprocess
+
+    kubectl = next((REPOSITORY / "build").glob("**/bin/kubectl"), "kubectl")
+    command = [str(kubectl), "apply", "--server-side", "--force-conflicts", "--filename", "-"]
+    subprocess.run(command, input=text.encode(), check=True)
+
+
+if __name__ == "__main__":
+    main()

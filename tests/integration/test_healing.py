@@ -1,0 +1,79 @@
+"""What the operator does when nobody asks it to do anything: heal what was deleted, and otherwise rest."""
+
+import pytest
+
+from cluster.cluster import Cluster
+from integration.deployments import Namespace, uids
+from integration.operator_under_test import OperatorUnderTest
+from integration.waiting import until
+
+pytestmark = pytest.mark.cluster
+
+MUTATING = {"create", "update", "patch", "delete", "deletecollection"}
+REST_SECONDS = 120
+
+
+@pytest.mark.agent
+@pytest.mark.parametrize(
+    "kind",
+    ["service", "serviceaccount", "configmap", "controllerrevision", "poddisruptionbudget", "replicaset", "pod"],
+)
+def test_a_deleted_child_comes_back(namespace: Namespace, kind: str) -> None:
+    deployment = namespace.apply("healed")
+    deployment.wait_rolled_out()
+    (before,) = namespace.get(kind)
+    namespace.kubectl("delete", kind, before["metadata"]["name"], "--wait=false")
+    (after,) = until(lambda: namespace.get(kind), lambda found: len(found) == 1 and uids(found) != uids([before]), 90)
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    deployment.wait_rolled_out()
+
+
+@pytest.mark.agent
+def test_an_edited_child_is_put_right(namespace: Namespace) -> None:
+    namespace.apply("edited").wait_rolled_out()
+    patch = '{"spec":{"ports":[{"name":"http","port":8000,"targetPort":"metrics","protocol":"TCP"}]}}'
+    namespace.kubectl("patch", "service", "edited", "--type=merge", "--patch", patch)
+
+    def ports() -> list[str]:
+        return [port["targetPort"] for port in namespace.get("service")[0]["spec"]["ports"]]
+
+    until(ports, lambda found: found == ["http", "grpc", "metrics"], 20)
+
+
+@pytest.mark.agent
+def test_the_same_manifest_again_changes_nothing(namespace: Namespace) -> None:
+    deployment = namespace.apply("same")
+    version = deployment.wait_rolled_out()["metadata"]["resourceVersion"]
+    deployment.edit()
+    assert deployment.read()["metadata"]["resourceVersion"] == version
+
+
+@pytest.mark.agent
+@pytest.mark.timeout(REST_SECONDS + 180)
+def test_at_rest_nothing_is_written(cluster: Cluster, operator: OperatorUnderTest, namespace: Namespace) -> None:
+    namespace.apply("resting", replicas=2).wait_rolled_out()
+    # Two pods, a Service and a budget settle for a moment after the last status.
+    mark = until(lambda: cluster.audit_mark(), lambda _: True, 1)
+    import time
+
+    time.sleep(REST_SECONDS)
+    calls = [
+        f"{event['verb']} {event['requestURI']}"
+        for event in cluster.audit(mark)
+        if event["user"]["username"] == operator.user and event["verb"] in MUTATING
+    ]
+    assert calls == []
+
+
+@pytest.mark.agent
+def test_a_namesake_of_somebody_else_is_left_alone(namespace: Namespace) -> None:
+    namespace.kubectl("create", "service", "clusterip", "taken", "--tcp=80:80")
+    before = namespace.kubectl("get", "service", "taken", "--output", "yaml")
+    deployment = namespace.apply("taken")
+    stalled = deployment.wait_for("Stalled", seconds=30)
+    assert stalled["reason"] == "NameConflict"
+    assert "kubectl delete service" in stalled["message"]
+    assert namespace.kubectl("get", "service", "taken", "--output", "yaml") == before
+    namespace.kubectl("delete", "service", "taken")
+    deployment.edit(replicas=2)  # the operator cannot watch what is not its own; a change makes it look
+    deployment.wait_rolled_out()
