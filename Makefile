@@ -29,7 +29,7 @@ lint: $(INSTALLED)  ## Format, lint, types and layers, all as checks
 	$(BIN)/lint-imports
 
 test: setup  ## Every test but the long suites; sets up all it needs
-	$(BIN)/python -m cluster binaries
+	$(BIN)/python -m cluster build
 	$(BIN)/pytest
 
 test-unit: $(INSTALLED)  ## Only the tests that need neither a cluster nor an engine
@@ -52,7 +52,7 @@ golden: $(INSTALLED)  ## Rewrite the golden cases from examples/
 
 manifests: setup  ## Write build/conch.yaml, for kubectl apply
 	@mkdir -p build
-	$(BIN)/python -m cluster helm template conch charts/conch --namespace conch-system > build/conch.yaml
+	$$($(BIN)/python -c 'from cluster.helm import helm; print(helm())') template conch charts/conch --namespace conch-system > build/conch.yaml
 
 clean:  ## Remove what was built here (the control plane's binaries stay in the user's cache)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

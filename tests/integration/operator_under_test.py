@@ -1,12 +1,12 @@
 """The operator that the tests run against, and how to stop, restart and replace it."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cluster.audit import Mark
 from cluster.cluster import Cluster
 from cluster.state import REPOSITORY
 from integration.waiting import until
@@ -18,11 +18,11 @@ CHART = REPOSITORY / "charts" / "conch"
 
 @dataclass(frozen=True, slots=True)
 class OperatorUnderTest:
-    """A running operator. `user` is who it is to the API server, as the audit log names it."""
+    """A running operator. `user` is who it is to the audit log; `mark` is the log's end before it started."""
 
     cluster: Cluster
     user: str
-    from_chart: bool
+    mark: Mark | None = None
 
     def stop(self) -> None:
         """Stops it and waits until it is gone (chart only)."""
@@ -52,11 +52,12 @@ class OperatorUnderTest:
 @contextmanager
 def from_chart(cluster: Cluster) -> Iterator[OperatorUnderTest]:
     """Installs the chart as a user would, waits for it, and takes it away afterwards, CRD included."""
+    mark = cluster.audit().mark()
     cluster.helm(
         "install", "conch", str(CHART), "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"
     )
     try:
-        yield OperatorUnderTest(cluster, SERVICE_ACCOUNT_USER, from_chart=True)
+        yield OperatorUnderTest(cluster, SERVICE_ACCOUNT_USER, mark)
     finally:
         cluster.helm("uninstall", "conch", "--namespace", NAMESPACE, "--wait")
         cluster.kubectl("delete", "crd", "llmdeployments.conch.dev", "--ignore-not-found", "--wait=false")
@@ -68,13 +69,13 @@ def from_checkout(cluster: Cluster) -> Iterator[OperatorUnderTest]:
     cluster.kubectl("apply", "--server-side", "--filename", str(REPOSITORY / "crds"))
     user = cluster.kubectl("auth", "whoami", "--output", "jsonpath={.status.userInfo.username}")
     with checkout_process(cluster, "-m", "conch", "run", "--port", "0"):
-        yield OperatorUnderTest(cluster, user, from_chart=False)
+        yield OperatorUnderTest(cluster, user)
 
 
 @contextmanager
 def checkout_process(cluster: Cluster, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process of this checkout that reaches the cluster; it must live until the end."""
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PYTHONPATH": str(REPOSITORY / "tests")}
+    environment = {**cluster.environment(), "PYTHONPATH": str(REPOSITORY / "tests")}
     with subprocess.Popen([sys.executable, *arguments], env=environment, cwd=REPOSITORY) as process:
         try:
             yield process

@@ -162,8 +162,10 @@ def _is_superfluous(kind: str, child: Observed, kept: set[tuple[str, str]], step
             return slot_of(child) in step.remove
         case "Pod":
             return slot_of(child) in step.remove and not child["metadata"].get("ownerReferences")
-        case _:
+        case "ConfigMap" | "ControllerRevision":
             return (kind, child["metadata"]["name"]) not in kept
+        case _:
+            return False
 
 
 def _facts(

@@ -14,7 +14,7 @@ from conch.controller.decision import Decision, PodMark, Removal
 from conch.controller.observation import Observation, controller_uid
 from conch.kube.client import Client
 from conch.kube.errors import ConflictError, InvalidError, NotFoundError
-from conch.kube.resources import POD, KubeObject
+from conch.kube.resources import CONFIG_MAP, CONTROLLER_REVISION, POD, KubeObject, Resource
 from conch.manifests.identity import Manifest
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,9 @@ class Writer:
             pinned = {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
             return await self._client.apply_owned(resource, pinned)
         except InvalidError:
-            # An immutable part differs (data of a ConfigMap that somebody replaced): make it anew.
+            if not _has_immutable_data(resource):
+                raise
+            # Somebody replaced it, and its data cannot be changed any more: make it anew.
             metadata = manifest["metadata"]
             await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=uid)
             return await self._client.apply(resource, manifest)
@@ -119,6 +121,10 @@ class Writer:
         else:
             informer.observe(answer)
         logger.info("Removed %s %s/%s", removal.kind, namespace, removal.name)
+
+
+def _has_immutable_data(resource: Resource) -> bool:
+    return resource in (CONFIG_MAP, CONTROLLER_REVISION)
 
 
 def _conflict(observed: Any, observation: Observation) -> str:

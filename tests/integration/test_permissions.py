@@ -1,0 +1,95 @@
+"""The operator's rights: exactly those it uses, witnessed by the audit log. Runs its own life of a resource for that."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.cluster import Cluster
+from integration.deployments import Namespace, uids
+from integration.operator_under_test import OperatorUnderTest
+from integration.waiting import until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.agent]
+
+Right = tuple[str, str, str]
+"""API group, resource with subresource, verb."""
+
+FINALIZERS: Right = ("conch.dev", "llmdeployments/finalizers", "update")
+"""Asked for by the admission plugin OwnerReferencesPermissionEnforcement, which leaves no trace in the audit log."""
+
+
+def granted(cluster: Cluster) -> set[Right]:
+    role = json.loads(cluster.kubectl("get", "clusterrole", "conch", "--output", "json"))
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(cluster: Cluster, operator: OperatorUnderTest) -> Iterator[Right]:
+    assert operator.mark is not None
+    for event in cluster.audit().since(operator.mark):
+        if event.user == operator.user and event.resource:
+            yield event.group, "/".join(filter(None, (event.resource, event.subresource))), event.verb
+
+
+def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None:
+    """Creation, a rollout, a scale-down, an orphaned pod, a replaced ConfigMap, many revisions, an event told again."""
+    deployment = namespace.apply("life", replicas=2)
+    deployment.wait_rolled_out()
+    deployment.edit(replicas=1).wait_rolled_out()
+    (replica_set,) = namespace.get("replicaset")
+    orphan = uids(deployment.pods())
+    namespace.kubectl("delete", "replicaset", replica_set["metadata"]["name"], "--cascade=orphan")
+    until(lambda: uids(deployment.pods()), lambda seen: bool(seen) and not seen & orphan, 90)
+    for length in range(1000, 1012):
+        deployment = deployment.edit(replicas=0, engine={"maxModelLength": length})
+        until(lambda: deployment.condition("Ready"), lambda seen: seen.get("reason") == "ScaledToZero", 60)
+    until(lambda: len(namespace.get("controllerrevision")), lambda count: count == 10, 20)
+    operator.stop()
+    operator.start()
+    empty = '{"status": {"conditions": [], "observedGeneration": -1}}'
+    namespace.kubectl("patch", "llmdeployment", "life", "--subresource=status", "--type=merge", "--patch", empty)
+    until(lambda: deployment.condition("Ready"), lambda seen: seen.get("reason") == "ScaledToZero", 30)
+
+
+@pytest.mark.timeout(600)
+def test_granted_equals_used(cluster: Cluster, operator: OperatorUnderTest, namespace: Namespace) -> None:
+    live_a_whole_life(operator, namespace)
+    until(lambda: granted(cluster) - set(used(cluster, operator)), lambda rest: rest <= {FINALIZERS}, 30)
+    assert set(used(cluster, operator)) <= granted(cluster)
+
+
+def test_nothing_was_refused(cluster: Cluster, operator: OperatorUnderTest) -> None:
+    assert operator.mark is not None
+    events = cluster.audit().since(operator.mark)
+    refused = [event.uri for event in events if event.user == operator.user and event.code == 403]
+    assert refused == []
+
+
+def test_the_finalizers_rule_is_needed(cluster: Cluster, operator: OperatorUnderTest, namespace: Namespace) -> None:
+    """Where the admission plugin is on (OpenShift turns it on), no child can be created without it."""
+    role = json.loads(cluster.kubectl("get", "clusterrole", "conch", "--output", "json"))
+    without = [rule for rule in role["rules"] if "llmdeployments/finalizers" not in rule["resources"]]
+    assert len(without) == len(role["rules"]) - 1
+    patch = json.dumps({"rules": without})
+    cluster.kubectl("patch", "clusterrole", "conch", "--type=merge", "--patch", patch)
+    mark = cluster.audit().mark()
+    try:
+        namespace.apply("refused")
+
+        def refusals() -> list[str]:
+            events = cluster.audit().since(mark)
+            return [event.uri for event in events if event.user == operator.user and event.code == 403]
+
+        until(refusals, bool, 20, every_seconds=1)
+        assert namespace.get("service") == []
+    finally:
+        cluster.kubectl(
+            "patch", "clusterrole", "conch", "--type=merge", "--patch", json.dumps({"rules": role["rules"]})
+        )
+    until(lambda: namespace.get("service"), bool, 60)
