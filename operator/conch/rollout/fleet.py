@@ -97,6 +97,16 @@ def _draining_since(pods: list[Observed]) -> datetime | None:
     for pod in pods:
         metadata = pod["metadata"]
         if metadata.get("labels", {}).get(SERVING) != "true":
-            stamp = metadata.get("annotations", {}).get(DRAINING_SINCE)
-            return datetime.fromisoformat(stamp or metadata["creationTimestamp"])
+            return _moment(metadata.get("annotations", {}).get(DRAINING_SINCE)) or _moment(
+                metadata["creationTimestamp"]
+            )
     return None
+
+
+def _moment(stamp: str | None) -> datetime | None:
+    """The moment that an annotation holds, None where somebody wrote something else there."""
+    try:
+        moment = datetime.fromisoformat(stamp or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -13,7 +13,7 @@ its requests in its grace period.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -69,7 +69,7 @@ def next_step(fleet: Sequence[SlotView], wanted: Wanted, now: datetime) -> Step:
     """The step to take now. Taken again and again it ends in `wanted`, or waits for a slot to become ready."""
     alive = [view for view in fleet if not view.leaving]
     restored = _restored(alive, wanted)
-    leaving = _to_leave(alive, wanted, restored)
+    leaving = _to_leave(alive, wanted)
     drained, waiting = _drained(alive, restored, now)
     at_once = [view for view in leaving if not view.serves]
     return Step(
@@ -91,10 +91,10 @@ def _stays(view: SlotView) -> bool:
 
 
 def _restored(alive: Sequence[SlotView], wanted: Wanted) -> list[SlotView]:
-    """Draining slots of the wanted revision that are needed again."""
+    """Draining slots of the wanted revision that are needed again; those that still serve first."""
     have = Counter(view.slot.rank for view in alive if _is_current(view, wanted) and _stays(view))
     restored = []
-    for view in sorted(alive, key=lambda view: view.slot):
+    for view in sorted(alive, key=lambda view: (not view.ready, view.slot)):
         if _is_current(view, wanted) and not _stays(view) and have[view.slot.rank] < wanted.replicas:
             have[view.slot.rank] += 1
             restored.append(view)
@@ -117,75 +117,56 @@ def _drained(
     return done, waiting
 
 
-def _to_leave(alive: Sequence[SlotView], wanted: Wanted, restored: Sequence[SlotView]) -> list[SlotView]:
+def _to_leave(alive: Sequence[SlotView], wanted: Wanted) -> list[SlotView]:
     """The slots that begin to leave now: surplus ones and those of other revisions, as far as the limits allow."""
     staying = [view for view in alive if _stays(view)]
     current = [view for view in staying if _is_current(view, wanted)]
     others = [view for view in staying if not _is_current(view, wanted)]
-    worthless = [view for view in others if not view.ready and not _is_proven(view, wanted)]
-    surplus = _surplus(current, wanted, len(restored))
-    serving = sum(view.serves for view in staying) - sum(view.serves for view in surplus)
-    return [*surplus, *worthless, *_replaced(others, worthless, wanted, serving, any(view.ready for view in current))]
+    worthless = [view for view in others if not view.ready and view.revision not in wanted.proven]
+    replaced = _first_to_go([view for view in others if view not in worthless])
+    if not any(view.ready for view in current):
+        replaced = replaced[: max(0, len(replaced) - wanted.least_serving)]
+    return _affordable([*_surplus(current, wanted), *worthless, *replaced], staying, wanted)
 
 
-def _is_proven(view: SlotView, wanted: Wanted) -> bool:
-    return view.revision in wanted.proven
+def _first_to_go(views: Iterable[SlotView]) -> list[SlotView]:
+    """Those that do not serve first, then the highest index."""
+    return sorted(views, key=lambda view: (view.ready, -view.slot.replica))
 
 
-def _surplus(current: Sequence[SlotView], wanted: Wanted, restored: int) -> list[SlotView]:
-    """Slots of the wanted revision beyond the wanted replicas: those that do not serve first, then the highest."""
-    if restored:
-        return []
+def _surplus(current: Sequence[SlotView], wanted: Wanted) -> list[SlotView]:
+    """Slots of the wanted revision beyond the wanted replicas."""
     surplus: list[SlotView] = []
     for rank in range(wanted.data):
-        of_rank = sorted(
-            (view for view in current if view.slot.rank == rank), key=lambda view: (not view.ready, view.slot.replica)
-        )
-        surplus += _last(of_rank, len(of_rank) - wanted.replicas)
+        of_rank = _first_to_go(view for view in current if view.slot.rank == rank)
+        surplus += of_rank[: max(0, len(of_rank) - wanted.replicas)]
     return surplus
 
 
-def _last(views: list[SlotView], how_many: int) -> list[SlotView]:
-    return views[len(views) - how_many :] if how_many > 0 else []
-
-
-def _replaced(
-    others: Sequence[SlotView], worthless: Sequence[SlotView], wanted: Wanted, serving: int, current_is_ready: bool
-) -> list[SlotView]:
-    """Slots of other revisions that may leave now; those that do not serve first."""
-    candidates = sorted(
-        (view for view in others if view not in worthless), key=lambda view: (view.serves, -view.slot.replica)
-    )
-    kept = len(candidates)
-    leaving: list[SlotView] = []
-    for view in candidates:
-        if not current_is_ready and kept <= wanted.least_serving:
-            break
-        if view.serves and serving <= wanted.least_serving:
-            break
-        kept -= 1
-        serving -= view.serves
-        leaving.append(view)
-    return leaving
+def _affordable(leaving: Sequence[SlotView], staying: Sequence[SlotView], wanted: Wanted) -> list[SlotView]:
+    """Those of `leaving` that do not serve, and as many serving ones as can go."""
+    spare = max(0, sum(view.serves for view in staying) - wanted.least_serving)
+    return [view for view in leaving if not view.serves] + [view for view in leaving if view.serves][:spare]
 
 
 def _created(fleet: Sequence[SlotView], wanted: Wanted, restored: Sequence[SlotView]) -> tuple[Slot, ...]:
-    """New slots: the lowest index that nothing holds, as many as are missing and as the limit leaves room for."""
+    """New slots, as many as are missing and as the limit leaves room for; a replica is filled before the next."""
     room = wanted.slots + wanted.limits.max_surge - len(fleet)
+    kept = [view for view in fleet if not view.leaving and (_stays(view) or view in restored)]
+    have = Counter(view.slot.rank for view in kept if _is_current(view, wanted))
     held = {view.slot for view in fleet}
-    back = {view.slot for view in restored}
     created: list[Slot] = []
-    for rank in range(wanted.data):
-        missing = wanted.replicas - sum(
-            _is_current(view, wanted)
-            and not view.leaving
-            and (_stays(view) or view.slot in back)
-            and view.slot.rank == rank
-            for view in fleet
-        )
-        free = (slot for replica in count() if (slot := Slot(replica, rank)) not in held)
-        created += [next(free) for _ in range(max(0, min(missing, room - len(created))))]
+    for _ in range(min(room, wanted.slots)):
+        rank = min(range(wanted.data), key=have.__getitem__)
+        if have[rank] >= wanted.replicas:
+            break
+        have[rank] += 1
+        created.append(_lowest_free(rank, held.union(created)))
     return tuple(sorted(created))
+
+
+def _lowest_free(rank: int, held: Collection[Slot]) -> Slot:
+    return next(slot for replica in count() if (slot := Slot(replica, rank)) not in held)
 
 
 def _reason(fleet: Sequence[SlotView], wanted: Wanted) -> str:
