@@ -1,6 +1,7 @@
 """How Conch logs in, tried on a real API server; and what it says when it cannot."""
 # ruff: noqa: ASYNC240 - small files of the test's own
 
+import asyncio
 import base64
 import datetime as dt
 import json
@@ -10,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import kopf
 import pytest
 import trustme
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kopf import AiohttpSession
 
 from conch.kube import credentials
 from conch.kube.credentials import Kubeconfig, Login, ServiceAccount, find_credentials, login
@@ -112,16 +113,35 @@ async def test_a_service_account_whose_token_is_rotated(
 
 
 @pytest.mark.cluster
-async def test_kopf_takes_the_session(api_server: ControlPlane, config: Path) -> None:
+async def test_kopf_takes_a_session_and_closes_only_that(api_server: ControlPlane, config: Path) -> None:
     config.write_text(kubeconfig(api_server, {"token": ADMIN_TOKEN}))
+    registry, stop = kopf.OperatorRegistry(), asyncio.Event()
+    seen: asyncio.Queue[str] = asyncio.Queue()
     async with login(Kubeconfig(str(config))) as logged_in:
-        info = AiohttpSession(
-            server=logged_in.server,
-            aiohttp_session=logged_in.session,
-            default_namespace=logged_in.default_namespace,
+
+        @kopf.on.login(registry=registry)
+        async def log_in(**_: object) -> kopf.AiohttpSession:
+            return kopf.AiohttpSession(
+                server=logged_in.server,
+                aiohttp_session=logged_in.new_session(),
+                default_namespace=logged_in.default_namespace,
+            )
+
+        @kopf.on.event("namespaces", registry=registry)
+        async def on_namespace(name: str, **_: object) -> None:
+            seen.put_nowait(name)
+
+        settings = kopf.OperatorSettings()
+        settings.scanning.disabled = True
+        operator = asyncio.create_task(
+            kopf.operator(registry=registry, settings=settings, clusterwide=True, standalone=True, stop_flag=stop)
         )
-        async with info.aiohttp_session.get(f"{info.server}/api/v1/namespaces/default") as response:
-            assert response.status == 200
+        async with asyncio.timeout(20):
+            while await seen.get() != "default":
+                pass
+            stop.set()
+            await operator
+        assert await who(logged_in) == "admin", "the shared connections are still there"
 
 
 async def test_tokens_are_read_again_in_time(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

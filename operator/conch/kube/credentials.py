@@ -1,15 +1,15 @@
 """How Conch logs in: a kubeconfig, or the service account of the pod it runs in.
 
-The `kubernetes` package reads the credentials (tokens, client certificates, exec plugins, OIDC). They become one
-`aiohttp.ClientSession`, shared with Kopf, whose middleware reads rotated tokens and certificates again: every minute,
-and at once when the API server answers 401.
+The `kubernetes` package reads the credentials (tokens, client certificates, exec plugins, OIDC). They become
+`aiohttp.ClientSession`s over one pool of connections, whose middleware reads rotated tokens and certificates again:
+every minute, and at once when the API server answers 401.
 """
 
 import logging
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -95,11 +95,16 @@ class Kubeconfig:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A session that logs in by itself, and where to. Close it by leaving the context of `login`."""
+    """A session that logs in by itself, and where to; both end with the context of `login`.
+
+    `new_session` makes another over the same connections for someone who will close it: Kopf closes the session it
+    is given when it stops, long before the last write and the Lease's release are out.
+    """
 
     session: aiohttp.ClientSession
     server: str
     default_namespace: str | None
+    new_session: Callable[[], aiohttp.ClientSession]
 
 
 def find_credentials(path: str | None = None, context: str | None = None) -> CredentialSource:
@@ -115,20 +120,27 @@ async def login(source: CredentialSource) -> AsyncIterator[Login]:
     authentication = _Authentication(source)
     await authentication.refresh(rejected=False)
     configuration = authentication.configuration
-    connector = aiohttp.TCPConnector(
-        ssl=authentication.tls or True,
-        limit=0,  # callers are bounded by their workers; a limit would let idle watches starve writes
-        keepalive_timeout=_IDLE_CONNECTION_SECONDS,
-    )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        headers={"User-Agent": f"conch/{version('conch')}"},
-        middlewares=(authentication,),
-        proxy=configuration.proxy,
-        read_bufsize=_LINE_BYTES,
-        trust_env=True,
-    ) as session:
-        yield Login(session, configuration.host, source.default_namespace())
+
+    def new_session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=False,
+            headers={"User-Agent": f"conch/{version('conch')}"},
+            middlewares=(authentication,),
+            proxy=configuration.proxy,
+            read_bufsize=_LINE_BYTES,
+            trust_env=True,
+        )
+
+    async with (
+        aiohttp.TCPConnector(
+            ssl=authentication.tls or True,
+            limit=0,  # callers are bounded by their workers; a limit would let idle watches starve writes
+            keepalive_timeout=_IDLE_CONNECTION_SECONDS,
+        ) as connector,
+        new_session() as session,
+    ):
+        yield Login(session, configuration.host, source.default_namespace(), new_session)
 
 
 class _Authentication:
