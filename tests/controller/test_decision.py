@@ -98,7 +98,6 @@ def test_a_new_renderer_and_a_new_defaulted_field_restart_nothing(
     world = served(replicas=replicas)
     monkeypatch.setattr("conch.manifests.pod_template.ENDPOINT_REMOVAL_SECONDS", 99)
     monkeypatch.setattr("conch.manifests.rendered_revision.RENDERER", 2)
-    monkeypatch.setattr("conch.controller.conditions.RENDERER", 2)
     decision = world.decide()
     assert not [manifest for manifest in decision.applies if manifest["kind"] == "ReplicaSet"]
     assert not decision.removals

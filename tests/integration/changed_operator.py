@@ -19,10 +19,10 @@ class LaterSpec(deployment.LLMDeploymentSpec):
 def main() -> None:
     """Change the renderer, install the later CRD, and run."""
     from conch.api import crd, parsing
-    from conch.controller import conditions, process
+    from conch.controller import process
 
     pod_template.ENDPOINT_REMOVAL_SECONDS = 7  # type: ignore[misc]
-    rendered_revision.RENDERER = conditions.RENDERER = 99  # type: ignore[misc]
+    rendered_revision.RENDERER = 99  # type: ignore[misc]
     deployment.LLMDeployment.model_fields["spec"].annotation = LaterSpec
     deployment.LLMDeployment.model_rebuild(force=True)
     parsing.LLMDeploymentSpec = LaterSpec  # type: ignore[misc]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from conch.api.conditions import ConditionType, Reason, Status
-from conch.manifests.rendered_revision import RENDERER
+from conch.manifests import rendered_revision
 from conch.revisions.revision import Milestone, Revision
 from conch.rollout.diagnosis import NEEDS_CAPACITY, NEEDS_USER, Diagnosis
 from conch.rollout.step import Wanted
@@ -67,11 +67,8 @@ def _statements(facts: Facts) -> Iterator[Statement]:
         yield _resolved(facts.target)
         yield _planned(facts)
         yield _capacity(facts, facts.target)
-        if facts.target.renderer != RENDERER:
-            words = (
-                f"revision {facts.target.hash} keeps the pods of renderer {facts.target.renderer}; this is {RENDERER}"
-            )
-            yield Statement(ConditionType.UPDATE_AVAILABLE, Status.TRUE, Reason.NEWER_RENDERER, words)
+        if facts.target.renderer != rendered_revision.RENDERER:
+            yield _update_available(facts.target)
 
 
 def _is_rolled_out(facts: Facts) -> bool:
@@ -159,6 +156,12 @@ def _planned(facts: Facts) -> Statement:
         f"(tensor {plan.tensor}, pipeline {plan.pipeline}, data {plan.data})"
     )
     return Statement(ConditionType.PLANNED, Status.TRUE, Reason.PLAN_MADE, message)
+
+
+def _update_available(target: Revision) -> Statement:
+    newer = rendered_revision.RENDERER
+    message = f"revision {target.hash} keeps the pods of renderer {target.renderer}; this operator has renderer {newer}"
+    return Statement(ConditionType.UPDATE_AVAILABLE, Status.TRUE, Reason.NEWER_RENDERER, message)
 
 
 def _capacity(facts: Facts, target: Revision) -> Statement:
