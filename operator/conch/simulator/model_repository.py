@@ -62,11 +62,12 @@ class ModelFolder:
     @property
     def is_decoupled(self) -> bool:
         """Whether config.pbtxt itself says that a request may have any number of responses."""
-        return self.config.model_transaction_policy.decoupled
+        return bool(self.config.model_transaction_policy.decoupled)
 
     def is_true(self, parameter: str) -> bool:
         """Whether that parameter of config.pbtxt is the string "true", in any case."""
-        return parameter in self.config.parameters and self.config.parameters[parameter].string_value.lower() == "true"
+        given = dict(self.config.parameters)
+        return parameter in given and str(given[parameter].string_value).lower() == "true"
 
     @property
     def first_response_buckets(self) -> tuple[float, ...]:
