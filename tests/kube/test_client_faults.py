@@ -168,6 +168,7 @@ async def test_an_object_of_many_network_chunks_is_put_together(stand_in: StandI
         (refusal(410, "Expired"), GoneError),
         (silent_stream(event("ADDED", config_map("a", 6))), WatchStalledError),
         (stream(event("ADDED", config_map("a", 6)), ending=cut()), UnreachableError),
+        (stream(event("ADDED", config_map("a", 6)), tail=b"<html>\n"), UnreachableError),
         (refusal(429, "TooManyRequests", retry_after_seconds=1), TooManyRequestsError),
     ],
 )

@@ -290,6 +290,24 @@ async def test_an_informer_follows_and_shows_own_writes_at_once(
     running.cancel()
 
 
+async def test_a_pod_that_is_gone_at_once_leaves_no_ghost(client: Client, namespace: str, measured: Measured) -> None:
+    informer = Informer(client, Selection(POD, namespace), measured.metrics, on_change=lambda old, new: None)
+    running = asyncio.create_task(informer.run())
+    await informer.wait_synced()
+    for i in range(20):
+        made = await client.apply(POD, pod(namespace, "engine"))
+        informer.observe(made)
+        terminating = await client.delete(POD, namespace, "engine", uid=made["metadata"]["uid"])
+        assert terminating is not None, "no node has it, so it is gone, yet the answer shows it"
+        if i % 2:
+            await asyncio.sleep(0.01)
+        informer.observe(terminating)
+        shown = informer.store.get(namespace, "engine")
+        assert shown is None or shown["metadata"]["deletionTimestamp"]
+    await until(lambda: len(informer.store) == 0)
+    running.cancel()
+
+
 async def test_events_are_recorded_once_and_counted(client: Client, namespace: str, measured: Measured) -> None:
     about = await client.apply(CONFIG_MAP, config_map(namespace, "a"))
     happening = Happening("Warning", "TooBig", "Plan", "The model needs 3 GPUs,\nbut a node has 2.")

@@ -108,7 +108,7 @@ class Login:
 
 
 def find_credentials(path: str | None = None, context: str | None = None) -> CredentialSource:
-    """What kubectl would use: a kubeconfig that is named, else the pod's service account, else ~/.kube/config."""
+    """A kubeconfig that is named, by the caller or $KUBECONFIG; else the pod's service account; else ~/.kube/config."""
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT_FOLDER / "token").exists()
     named = path or context or os.environ.get("KUBECONFIG")
     return ServiceAccount() if in_pod and not named else Kubeconfig(path, context)

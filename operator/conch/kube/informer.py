@@ -105,7 +105,7 @@ class Informer:
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago the API server was last heard of: an answer, an event or a bookmark."""
+        """How long ago a list, an event or a bookmark came; two minutes are normal where nothing happens."""
         return time.monotonic() - self._heard_monotonic
 
     def observe(self, answer: KubeObject) -> None:

@@ -147,12 +147,11 @@ class Store:
         if uid in self._deleted:
             return
         holder = self._by_uid.get(self._uid_at.get(key, ""))
-        if holder is not None:
-            if version_of(item) <= version_of(holder):
-                return
-            if uid_of(holder) != uid:
-                self.observe_deleted(uid_of(holder))
-                holder = None
+        if holder is not None and version_of(item) <= version_of(holder):
+            return
+        if holder is not None and uid_of(holder) != uid:
+            self.observe_deleted(uid_of(holder))
+            holder = None
         if holder is not None:
             self._unindex(uid, holder)
         self._by_uid[uid] = item
@@ -182,7 +181,10 @@ class Store:
                     del self._indexes[name][value]
 
     def _forget_history(self) -> None:
-        """The cluster was restored from a backup: its versions have gone back, and ours compare with nothing."""
+        """A list is never older than what was told before it, unless the cluster was restored from a backup.
+
+        Then its versions have gone back, and ours compare with nothing.
+        """
         self._deleted.clear()
         for uid in tuple(self._by_uid):
             self._drop(uid)

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS: Final = 10.0
 _NO_CODE: Final = "none"
+_NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError)
 
 
 def no_fence() -> None:
@@ -110,7 +111,7 @@ class Transport:
                 yield response.content.iter_any()
         except aiohttp.SocketTimeoutError as silence:
             raise WatchStalledError(f"{call.path} brought nothing for {silence_seconds:g} s") from silence
-        except (aiohttp.ClientError, TimeoutError, OSError) as cut:
+        except _NO_ANSWER as cut:
             raise _unreachable(call, cut) from cut
 
     async def _attempt(self, call: Call) -> KubeObject:
@@ -120,7 +121,7 @@ class Transport:
                 await self._check(call, response)
                 answer: KubeObject = orjson.loads(await response.read())
                 return answer
-        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as cut:
+        except _NO_ANSWER as cut:
             self._metrics.requests.labels(call.verb, call.target, _NO_CODE).inc()
             raise _unreachable(call, cut) from cut
         finally:
