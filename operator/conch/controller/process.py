@@ -55,7 +55,6 @@ async def run(port: int) -> None:
         work = [
             *(informer.run() for informer in caches.informers.values()),
             recorder.run(),
-            _work_when_synced(caches, workers),
             _resync(client, caches, queue),
         ]
         await _list_resources(client, caches)
@@ -63,13 +62,12 @@ async def run(port: int) -> None:
             _background(*work) as tasks,
             health_server(port, registry, lambda: _trouble(tasks, caches), lambda: _not_ready(caches)),
         ):
-            logger.info("Conch runs against %s", session.server)
-            await kopf.operator(registry=shell(session, caches.resources), settings=settings(), clusterwide=True)
-
-
-async def _work_when_synced(caches: Caches, workers: Workers) -> None:
-    await caches.wait_synced()
-    await workers.run()
+            await caches.wait_synced()
+            # Kopf ends by cancelling every task that is younger than itself, so ours start first.
+            async with _background(workers.run()) as working:
+                tasks += working
+                logger.info("Conch runs against %s", session.server)
+                await kopf.operator(registry=shell(session, caches.resources), settings=settings(), clusterwide=True)
 
 
 async def _list_resources(client: Client, caches: Caches) -> None:

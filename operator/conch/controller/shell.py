@@ -47,13 +47,13 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 def shell(login: Login, resources: Store) -> kopf.OperatorRegistry:
-    """The handlers: a login that shares the operator's session, and the watch that feeds `resources`."""
+    """The handlers: a login over the connections of the operator, and the watch that feeds `resources`."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
     async def share_session(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(
-            server=login.server, aiohttp_session=login.session, default_namespace=login.default_namespace
+            server=login.server, aiohttp_session=login.new_session(), default_namespace=login.default_namespace
         )
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
