@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field, WithJsonSchema
 
 from conch.api.engine import Accelerator, Engine, Parallelism
 from conch.api.model import Model
@@ -20,6 +20,15 @@ SHORT_NAME: Final = "llmdep"
 CATEGORY: Final = "llm"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 MAX_NAME_LENGTH: Final = 40
+
+_NAME_RULE: Final = (
+    f"must be at most {MAX_NAME_LENGTH} characters, start with a letter and hold only lower case letters, digits and "
+    "dashes, because the Service of this name must be a DNS label"
+)
+_DASHED: Final = "((self.metadata.name.matches('^[a-z]') ? '' : 'llm-') + self.metadata.name).replace('.', '-')"
+_CUT: Final = f"({_DASHED}.size() > {MAX_NAME_LENGTH} ? {_DASHED}.substring(0, {MAX_NAME_LENGTH}) : {_DASHED})"
+_PASSING_NAME: Final = f"{_CUT}.replace('-', ' ').trim().replace(' ', '-')"
+"""CEL for the nearest name that passes; a cut can leave a '-' at the end, which only `trim` can take off."""
 
 
 class LLMDeploymentSpec(ApiObject):
@@ -58,11 +67,9 @@ class LLMDeploymentSpec(ApiObject):
 class LLMDeployment(ApiObject):
     """A large language model, served on GPUs."""
 
-    model_config = ConfigDict(**{**ApiObject.model_config, "extra": "forbid"})
-
-    api_version: Annotated[str, Field(pattern=f"^{GROUP}/{VERSION}$")]
-    kind: Annotated[str, Field(pattern=f"^{KIND}$")]
-    metadata: dict[str, Any]
+    api_version: Annotated[str, Field(description=f"Group and version of the resource: {API_VERSION}.")]
+    kind: Annotated[str, Field(description=f"Kind of the resource: {KIND}.")]
+    metadata: Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
     spec: Annotated[LLMDeploymentSpec, Field(description="What to serve and how.")]
     status: Annotated[LLMDeploymentStatus | None, Field(description="What is, as the operator observed it.")] = None
 
@@ -70,10 +77,7 @@ class LLMDeployment(ApiObject):
         Rule(
             f"self.metadata.name.size() <= {MAX_NAME_LENGTH} && "
             "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            f"metadata.name must be at most {MAX_NAME_LENGTH} characters, start with a letter and hold only lower case "
-            "letters, digits and '-', because the Service of this name must be a DNS label",
-            f"'metadata.name \\'' + self.metadata.name + '\\' must be at most {MAX_NAME_LENGTH} characters, start with "
-            "a letter and hold only lower case letters, digits and \\'-\\', because the Service of this name must be "
-            "a DNS label; for example \\'' + self.metadata.name.replace('.', '-') + '\\''",
+            f"metadata.name {_NAME_RULE}",
+            f"'metadata.name \\'' + self.metadata.name + '\\' {_NAME_RULE}; for example \\'' + {_PASSING_NAME} + '\\''",
         ),
     )

@@ -13,6 +13,15 @@ MAX_GPUS_PER_POD = 16
 """The largest machine sold as one node has 16 GPUs; an engine across nodes needs what Conch does not do yet."""
 
 
+_PATH_PART = "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*"
+_IMAGE = (
+    "^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?/)?"
+    f"{_PATH_PART}(/{_PATH_PART})*"
+    "(:[A-Za-z0-9_][A-Za-z0-9_.-]*(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$"
+)
+"""An image reference (github.com/distribution/reference, the grammar in `reference.go`) with a tag or a digest."""
+
+
 class EngineType(StrEnum):
     """The inference servers that Conch runs."""
 
@@ -50,9 +59,9 @@ class ExtraArgument(ApiObject):
         Field(
             min_length=1,
             max_length=64,
-            json_schema_extra={"enum": list(EXTRA_ARGUMENTS)},
-            description="Name of the argument as vLLM's AsyncEngineArgs spells it. Only arguments that can neither "
-            "load code, nor touch paths or the network, nor contradict a field of this resource are allowed.",
+            description="Name of the argument as vLLM's AsyncEngineArgs spells it. Allowed are those that can neither "
+            "load code, nor touch paths or the network, nor contradict a field of this resource: "
+            f"{', '.join(EXTRA_ARGUMENTS)}.",
         ),
     ]
     value: Annotated[
@@ -65,7 +74,11 @@ class ExtraArgument(ApiObject):
     ]
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(f"self.name in {list(EXTRA_ARGUMENTS)!r}", f"name must be one of {', '.join(EXTRA_ARGUMENTS)}"),
+        Rule(
+            f"self.name in {list(EXTRA_ARGUMENTS)!r}",
+            f"name must be one of {', '.join(EXTRA_ARGUMENTS)}",
+            f"'argument \\'' + self.name + '\\' is not allowed; name must be one of {', '.join(EXTRA_ARGUMENTS)}'",
+        ),
     )
 
 
@@ -85,9 +98,8 @@ class Engine(ApiObject):
         Field(
             min_length=1,
             max_length=512,
-            pattern=r"^[a-z0-9]([a-z0-9.:_/-]*[a-z0-9])?(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$",
-            description="Image to use instead of the catalogue's, for example from a mirror. It must hold what "
-            "'release' says.",
+            description="Image to use instead of the catalogue's, with a tag or a digest, for example "
+            "'registry.example.com:5000/team/triton:26.08-py3'. It must hold the Triton and vLLM of 'release'.",
         ),
     ] = None
     max_model_length: Annotated[
@@ -153,7 +165,16 @@ class Engine(ApiObject):
         Field(max_length=32, description="Engine arguments that have no field here; each name once."),
     ] = ()
 
-    list_map_keys: ClassVar[dict[str, tuple[str, ...]]] = {"extra_args": ("name",)}
+    list_map_keys: ClassVar[dict[str, str]] = {"extra_args": "name"}
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!has(self.image) || self.image.matches('{_IMAGE}')",
+            "image must be [registry/]path:tag, [registry/]path@sha256:digest or both, with the path in lower case; an "
+            "image without tag and digest could change under a running model",
+            "'image \\'' + self.image + '\\' must be [registry/]path:tag, [registry/]path@sha256:digest or both, with "
+            "the path in lower case; an image without tag and digest could change under a running model'",
+        ),
+    )
 
 
 class Parallelism(ApiObject):
@@ -186,25 +207,18 @@ class Parallelism(ApiObject):
             f"(has(self.tensor) ? self.tensor : 1) * (has(self.pipeline) ? self.pipeline : 1) <= {MAX_GPUS_PER_POD}",
             f"tensor x pipeline must be at most {MAX_GPUS_PER_POD}, because one engine runs in one pod on one node; "
             "lower tensor or pipeline, and use data or replicas for more copies",
-            "'tensor x pipeline is ' + string((has(self.tensor) ? self.tensor : 1) * "
-            "(has(self.pipeline) ? self.pipeline : 1)) + "
-            f"' and must be at most {MAX_GPUS_PER_POD}, because one engine runs in one pod on one node; "
-            "lower tensor or pipeline, and use data or replicas for more copies'",
         ),
     )
 
 
-ExtendedResource = Annotated[str, Field(max_length=128, pattern=r"^nvidia\.com/(gpu|gpu\.shared|mig-[0-9a-z.-]+)$")]
+Product = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
 
 
 class Accelerator(ApiObject):
     """Which GPUs the pods run on."""
 
     products: Annotated[
-        tuple[
-            Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")],
-            ...,
-        ],
+        tuple[Product, ...],
         Field(
             max_length=8,
             description="Values of the node label nvidia.com/gpu.product that will do, as GPU feature discovery "
@@ -212,6 +226,20 @@ class Accelerator(ApiObject):
         ),
     ] = ()
     extended_resource: Annotated[
-        ExtendedResource,
-        Field(description="The resource that the device plugin advertises on the nodes, counted per GPU."),
+        str,
+        Field(
+            max_length=63,
+            description="The resource that the device plugin advertises on the nodes, counted per GPU: "
+            "nvidia.com/gpu, nvidia.com/gpu.shared (time slices) or nvidia.com/mig-... (partitions, for example "
+            "nvidia.com/mig-3g.40gb).",
+        ),
     ] = "nvidia.com/gpu"
+
+    list_sets: ClassVar[frozenset[str]] = frozenset({"products"})
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.extendedResource) || "
+            "self.extendedResource.matches('^nvidia[.]com/(gpu|gpu[.]shared|mig-[0-9]+g[.][0-9]+gb([.][0-9a-z.]+)?)$')",
+            "extendedResource must be nvidia.com/gpu, nvidia.com/gpu.shared or a partition such as nvidia.com/mig-3g.40gb",
+        ),
+    )

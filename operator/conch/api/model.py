@@ -2,16 +2,22 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from conch.api.objects import ApiObject
 from conch.api.rules import Rule
 
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+]
+"""A name of a Kubernetes object (RFC 1123 subdomain). There is no namespace beside it: references are local."""
 
 
 class SecretKeyRef(ApiObject):
     """A key of a Secret in the resource's own namespace."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     name: Annotated[Name, Field(description="Name of the Secret, in the namespace of the LLMDeployment.")]
     key: Annotated[
@@ -19,10 +25,14 @@ class SecretKeyRef(ApiObject):
         Field(
             min_length=1,
             max_length=253,
-            pattern=r"^[-._a-zA-Z0-9]+$",
+            pattern=r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
             description="Key of the Secret that holds the value.",
         ),
     ] = "token"
+
+
+_REPO = "^[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?/[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?$"
+"""Names of the Hub (huggingface_hub, `utils/_validators.py`, validate_repo_id)."""
 
 
 class HuggingFaceModel(ApiObject):
@@ -33,7 +43,6 @@ class HuggingFaceModel(ApiObject):
         Field(
             min_length=3,
             max_length=193,
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$",
             description="Repository as 'organisation/name', for example 'Qwen/Qwen3-8B'.",
         ),
     ]
@@ -41,7 +50,7 @@ class HuggingFaceModel(ApiObject):
         str,
         Field(
             min_length=1,
-            max_length=64,
+            max_length=255,
             description="The commit to serve, as 40 hexadecimal characters. Pods only ever see this commit. "
             "'git ls-remote https://huggingface.co/REPO' lists the commits of branches and tags.",
         ),
@@ -64,8 +73,12 @@ class HuggingFaceModel(ApiObject):
             "self.revision + '\\' may point to'",
         ),
         Rule(
-            "!self.repo.contains('--') && !self.repo.contains('..')",
-            "repo must not contain '--' or '..': the Hub has no such names",
+            f"self.repo.matches('{_REPO}') && !self.repo.contains('--') && !self.repo.contains('..') && "
+            "!self.repo.endsWith('.git')",
+            "repo must be 'organisation/name' as on the Hugging Face Hub: letters, digits, '-', '_' and '.', no '--' or "
+            "'..', no '.git' at the end",
+            "'repo \\'' + self.repo + '\\' must be \\'organisation/name\\' as on the Hugging Face Hub: letters, digits, "
+            "\\'-\\', \\'_\\' and \\'.\\', no \\'--\\' or \\'..\\', no \\'.git\\' at the end'",
         ),
     )
 
@@ -80,7 +93,6 @@ class PersistentVolumeClaimModel(ApiObject):
         str,
         Field(
             max_length=1024,
-            pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
             description="Folder inside the claim that holds config.json and the safetensors files; unset: the root "
             "of the claim. It is mounted read-only.",
         ),
@@ -88,8 +100,10 @@ class PersistentVolumeClaimModel(ApiObject):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!self.path.split('/').exists(part, part == '..' || part == '.')",
-            "path must not contain '.' or '..' as a folder",
+            "!has(self.path) || (self.path.matches('^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$') && "
+            "!self.path.matches('(^|/)[.][.]?(/|$)'))",
+            "path must be folders of letters, digits, '.', '_' and '-' with '/' between them, relative to the root of "
+            "the claim, without '.' or '..' as a folder",
         ),
     )
 

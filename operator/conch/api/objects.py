@@ -21,5 +21,8 @@ class ApiObject(BaseModel):
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
-    list_map_keys: ClassVar[dict[str, tuple[str, ...]]] = {}
-    """Fields that are lists of objects, merged by server-side apply on these keys; other lists are replaced whole."""
+    list_map_keys: ClassVar[dict[str, str]] = {}
+    """Fields that are lists of objects, each with its key (in camelCase): no key twice, and server-side apply merges by
+    it."""
+    list_sets: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are lists of texts, each text once. Other lists are replaced whole by server-side apply."""

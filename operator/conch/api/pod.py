@@ -1,33 +1,60 @@
 """`spec.pod`: the part of the engine's pods that belongs to the platform team: placement, labels, env, resources."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, cast
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from conch.api.model import Name
 from conch.api.objects import ApiObject
 from conch.api.rules import Rule
 
-ENVIRONMENT_PATTERN: Final = (
-    "^(NCCL_[A-Z0-9_]+|GLOO_SOCKET_IFNAME|UCX_[A-Z0-9_]+|OTEL_[A-Z0-9_]+|OMP_NUM_THREADS|TZ|CUDA_DEVICE_MAX_CONNECTIONS"
-    "|VLLM_LOGGING_LEVEL|VLLM_ATTENTION_BACKEND|VLLM_WORKER_MULTIPROC_METHOD|VLLM_USE_[A-Z0-9_]+"
-    "|VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS|TORCH_NCCL_[A-Z0-9_]+|PYTORCH_CUDA_ALLOC_CONF)$"
+_ALLOWED_VARIABLE: Final = (
+    "^(NCCL_[A-Z0-9_]+|TORCH_NCCL_[A-Z0-9_]+|UCX_TLS|UCX_NET_DEVICES|GLOO_SOCKET_IFNAME|OMP_NUM_THREADS|TZ"
+    "|CUDA_DEVICE_MAX_CONNECTIONS|PYTORCH_CUDA_ALLOC_CONF|VLLM_LOGGING_LEVEL|VLLM_ATTENTION_BACKEND"
+    "|VLLM_WORKER_MULTIPROC_METHOD|VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS|VLLM_USE_[A-Z0-9_]+)$"
 )
-"""Variables that tune the engine and cannot make it load code, open endpoints or read files."""
+_DANGEROUS_VARIABLE: Final = "PLUGIN|FILE|PIPE|PATH|_ADDR|COMM_ID|MODELSCOPE"
+"""Allowed by prefix, yet it names a library to load, a file or an address: NCCL_NET_PLUGIN, NCCL_DEBUG_FILE."""
 
-_LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"
+_LABEL_KEY: Final = (
+    "^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+_RESERVED_LABEL: Final = "^([^/]*[.])?(conch[.]dev|kubernetes[.]io|k8s[.]io)/"
+_RESERVED_ANNOTATION: Final = "^([^/]*[.])?(conch[.]dev|security[.](alpha|beta)[.]kubernetes[.]io)/"
+_LABEL_VALUE: Final = "^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$"
+_QUANTITY: Final = "^([0-9]{1,15}m?|[0-9]{1,9}([.][0-9]{1,3})?(k|M|Ki|Mi)?|[0-9]{1,6}([.][0-9]{1,3})?(G|T|Gi|Ti))$"
+"""The notations people use, bounded so that every amount is below 2^63 bytes, where Kubernetes stops counting."""
+
 LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
 AnnotationValue = Annotated[str, Field(max_length=4096)]
-LabelKey = str
+
+
+def _quantity(value: object) -> int | str:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
+    if is_number or (isinstance(value, str) and re.fullmatch(_QUANTITY, value)):
+        return cast("int | str", value)
+    raise PydanticCustomError("quantity", "must be a quantity such as 4, 500m, 1.5 or 64Gi")
+
+
 Quantity = Annotated[
     int | str,
-    Field(
-        max_length=20,
-        pattern=r"^[0-9]+(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
-        json_schema_extra={"x-kubernetes-int-or-string": True},
+    PlainValidator(_quantity),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "minimum": 0,
+            "maximum": 10**15 - 1,
+            "maxLength": 20,
+            "pattern": _QUANTITY,
+        }
     ),
 ]
+"""An amount of CPU, memory or disk."""
 
 
 class TolerationOperator(StrEnum):
@@ -48,15 +75,37 @@ class TaintEffect(StrEnum):
 class Toleration(ApiObject):
     """A taint that the pods put up with, as in a Pod. The taint nvidia.com/gpu is always tolerated."""
 
-    key: Annotated[str | None, Field(max_length=316, description="Key of the taint; unset: every taint.")] = None
-    operator: Annotated[TolerationOperator | None, Field(description="Exists, or Equal (unset) to compare value.")] = (
-        None
-    )
-    value: Annotated[str | None, Field(max_length=63, description="Value of the taint, for Equal.")] = None
-    effect: Annotated[TaintEffect | None, Field(description="Effect of the taint; unset: all effects.")] = None
-    toleration_seconds: Annotated[
-        int | None, Field(ge=0, le=31536000, description="For NoExecute: how long to stay; unset: for ever.")
+    key: Annotated[
+        str | None, Field(min_length=1, max_length=253, description="Key of the taint; unset: every taint.")
     ] = None
+    operator: Annotated[
+        TolerationOperator | None, Field(description="Equal (unset) compares the value; Exists ignores it.")
+    ] = None
+    value: Annotated[LabelValue | None, Field(description="Value of the taint, for Equal.")] = None
+    effect: Annotated[TaintEffect | None, Field(description="Effect of the taint; unset: every effect.")] = None
+    toleration_seconds: Annotated[
+        int | None,
+        Field(ge=0, le=31536000, description="How long to stay, for the effect NoExecute; unset: for ever."),
+    ] = None
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!has(self.key) || self.key.matches('{_LABEL_KEY}')",
+            "key must be the key of a taint, such as 'example.com/gpu'",
+        ),
+        Rule(
+            "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+            "operator must be Exists when key is unset: only that means every taint",
+        ),
+        Rule(
+            "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+            "value must be unset when operator is Exists: it would be ignored",
+        ),
+        Rule(
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            "effect must be NoExecute when tolerationSeconds is set: other effects evict nothing",
+        ),
+    )
 
 
 class ImagePullSecret(ApiObject):
@@ -73,16 +122,17 @@ class EnvironmentVariable(ApiObject):
         Field(
             min_length=1,
             max_length=128,
-            description="Allowed are NCCL_*, UCX_*, OTEL_*, TORCH_NCCL_*, VLLM_USE_*, GLOO_SOCKET_IFNAME, TZ, "
-            "OMP_NUM_THREADS, CUDA_DEVICE_MAX_CONNECTIONS, PYTORCH_CUDA_ALLOC_CONF, VLLM_LOGGING_LEVEL, "
-            "VLLM_ATTENTION_BACKEND, VLLM_WORKER_MULTIPROC_METHOD and VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS.",
+            description="Allowed are NCCL_*, TORCH_NCCL_* and VLLM_USE_*, but for those that name a plugin, a file or an "
+            "address; and CUDA_DEVICE_MAX_CONNECTIONS, GLOO_SOCKET_IFNAME, OMP_NUM_THREADS, PYTORCH_CUDA_ALLOC_CONF, "
+            "TZ, UCX_NET_DEVICES, UCX_TLS, VLLM_ATTENTION_BACKEND, VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS, "
+            "VLLM_LOGGING_LEVEL and VLLM_WORKER_MULTIPROC_METHOD.",
         ),
     ]
     value: Annotated[str, Field(max_length=1024, description="Value, taken literally.")]
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            f"self.name.matches('{ENVIRONMENT_PATTERN}')",
+            f"self.name.matches('{_ALLOWED_VARIABLE}') && !self.name.matches('{_DANGEROUS_VARIABLE}')",
             "name is not an allowed variable, because others can make the engine run code, open endpoints or leak "
             "secrets; 'kubectl explain llmdeployment.spec.pod.env.name' lists what is allowed",
             "'variable ' + self.name + ' is not allowed, because it could make the engine run code, open endpoints or "
@@ -120,7 +170,7 @@ class Pod(ApiObject):
     """Settings of the engine's pods that do not change what is served."""
 
     node_selector: Annotated[
-        dict[LabelKey, LabelValue], Field(max_length=32, description="Labels that a node must have.")
+        dict[str, LabelValue], Field(max_length=32, description="Labels that a node must have.")
     ] = {}
     tolerations: Annotated[
         tuple[Toleration, ...],
@@ -134,24 +184,34 @@ class Pod(ApiObject):
         tuple[EnvironmentVariable, ...],
         Field(max_length=32, description="Variables of the engine's container, each name once."),
     ] = ()
-    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32, description="Labels to add to the pods.")] = {}
+    labels: Annotated[dict[str, LabelValue], Field(max_length=32, description="Labels to add to the pods.")] = {}
     annotations: Annotated[
-        dict[LabelKey, AnnotationValue], Field(max_length=32, description="Annotations to add to the pods.")
+        dict[str, AnnotationValue], Field(max_length=32, description="Annotations to add to the pods.")
     ] = {}
     resources: Annotated[
         Resources | None, Field(description="CPU, memory and disk. Unset: computed from the number of GPUs.")
     ] = None
 
-    list_map_keys: ClassVar[dict[str, tuple[str, ...]]] = {"image_pull_secrets": ("name",), "env": ("name",)}
+    list_map_keys: ClassVar[dict[str, str]] = {"image_pull_secrets": "name", "env": "name"}
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.labels) || self.labels.all(key, !key.contains('conch.dev/') && !key.contains('kubernetes.io/') "
-            "&& !key.contains('k8s.io/'))",
+            f"!has(self.nodeSelector) || self.nodeSelector.all(key, key.size() <= 253 && key.matches('{_LABEL_KEY}'))",
+            "nodeSelector must have keys of labels, such as 'example.com/pool'",
+        ),
+        Rule(
+            f"!has(self.labels) || self.labels.all(key, key.size() <= 253 && key.matches('{_LABEL_KEY}'))",
+            "labels must have keys such as 'team' or 'example.com/team'",
+        ),
+        Rule(
+            f"!has(self.labels) || !self.labels.exists(key, key.matches('{_RESERVED_LABEL}'))",
             "labels under conch.dev, kubernetes.io and k8s.io are reserved; use a prefix of your own",
         ),
         Rule(
-            "!has(self.annotations) || self.annotations.all(key, !key.contains('conch.dev/') "
-            "&& !key.contains('security.beta.kubernetes.io/') && !key.contains('security.alpha.kubernetes.io/'))",
+            f"!has(self.annotations) || self.annotations.all(key, key.size() <= 253 && key.matches('{_LABEL_KEY}'))",
+            "annotations must have keys such as 'team' or 'example.com/team'",
+        ),
+        Rule(
+            f"!has(self.annotations) || !self.annotations.exists(key, key.matches('{_RESERVED_ANNOTATION}'))",
             "annotations under conch.dev and those that change the pod's security are reserved; remove them",
         ),
     )

@@ -4,11 +4,24 @@ The CRD generator hands them to the API server (`x-kubernetes-validations`); `co
 the same expressions here, so that a spec refused by a server is refused offline with the same words.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import cel
+
+LONGEST_EXPLANATION_BYTES: Final = 5 * 1024
+"""What the API server keeps of an evaluated message expression."""
+
+_KUBERNETES_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "replace": lambda text, old, new: text.replace(old, new),
+    "substring": lambda text, start, end: text[start:end],
+    "trim": lambda text: text.strip(),
+}
+"""The functions that rules here take from Kubernetes' string library, which the language itself does not have."""
+
+_EVALUATION_ERRORS: Final = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +44,22 @@ class Rule:
         }
 
     def problem(self, value: Mapping[str, Any]) -> str | None:
-        """The message for the user when `value` breaks the rule, else None."""
-        context = {"self": dict(value)}
-        if cel.evaluate(self.expression, context) is True:
-            return None
-        return self._explained(context)
+        """The message for the user when `value` breaks the rule, or cannot be judged by it; else None."""
+        try:
+            is_kept = _evaluate(self.expression, value) is True
+        except _EVALUATION_ERRORS:
+            is_kept = False
+        return None if is_kept else self._explanation(value)
 
-    def _explained(self, context: dict[str, Any]) -> str:
+    def _explanation(self, value: Mapping[str, Any]) -> str:
         if self.message_expression is None:
             return self.message
         try:
-            return str(cel.evaluate(self.message_expression, context))
-        except (ValueError, RuntimeError, TypeError):  # a function of the server's CEL that this library lacks
+            explained = str(_evaluate(self.message_expression, value))
+        except _EVALUATION_ERRORS:
             return self.message
+        is_usable = explained.strip() and "\n" not in explained and len(explained) <= LONGEST_EXPLANATION_BYTES
+        return explained if is_usable else self.message
 
 
 def problems(rules: tuple[Rule, ...], value: Mapping[str, Any]) -> Iterator[str]:
@@ -52,3 +68,13 @@ def problems(rules: tuple[Rule, ...], value: Mapping[str, Any]) -> Iterator[str]
         message = rule.problem(value)
         if message is not None:
             yield message
+
+
+def _evaluate(expression: str, value: Mapping[str, Any]) -> Any:
+    context = cel.Context(variables={"self": dict(value)}, functions=_KUBERNETES_FUNCTIONS)
+    return _program(expression).execute(context)
+
+
+@cache
+def _program(expression: str) -> cel.Program:
+    return cel.compile(expression)

@@ -1,11 +1,12 @@
 """`status`: what the operator observed and decided. Written by the operator only, never read back as truth."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from conch.api.objects import ApiObject
 
+_LARGEST_GENERATION: Final = 2**63 - 1
 Text = Annotated[str, Field(max_length=1024)]
 
 
@@ -18,7 +19,7 @@ class Condition(ApiObject):
         Field(json_schema_extra={"enum": ["True", "False", "Unknown"]}, max_length=7, description="Whether it holds."),
     ]
     observed_generation: Annotated[
-        int, Field(ge=-1, description="The generation of the spec that the statement is about.")
+        int, Field(ge=-1, le=_LARGEST_GENERATION, description="The generation of the spec that the statement is about.")
     ]
     last_transition_time: Annotated[
         str, Field(json_schema_extra={"format": "date-time"}, max_length=64, description="When status last changed.")
@@ -56,26 +57,27 @@ class PlanStatus(ApiObject):
 class RevisionStatus(ApiObject):
     """Revisions by name, as ControllerRevisions of the same namespace."""
 
-    current: Annotated[str | None, Field(max_length=63, description="The revision that last was fully rolled out.")] = (
-        None
-    )
-    updated: Annotated[str | None, Field(max_length=63, description="The revision that the spec asks for.")] = None
+    current: Annotated[
+        str | None, Field(max_length=253, description="The revision that last was fully rolled out.")
+    ] = None
+    updated: Annotated[str | None, Field(max_length=253, description="The revision that the spec asks for.")] = None
 
 
 class EngineCounts(ApiObject):
     """Engines, one per slot."""
 
-    desired: Annotated[int, Field(description="Engines that should serve: replicas x data.")] = 0
-    ready: Annotated[int, Field(description="Engines that serve.")] = 0
-    draining: Annotated[int, Field(description="Engines that finish their last requests.")] = 0
+    desired: Annotated[int, Field(description="Engines that should serve: replicas x data.")]
+    ready: Annotated[int, Field(description="Engines that serve.")]
+    draining: Annotated[int, Field(description="Engines that finish their last requests.")]
 
 
 class LLMDeploymentStatus(ApiObject):
     """What is, as observed."""
 
     observed_generation: Annotated[
-        int, Field(ge=-1, description="The generation of the spec that this status is about.")
-    ] = -1
+        int | None,
+        Field(ge=-1, le=_LARGEST_GENERATION, description="The generation of the spec that this status is about."),
+    ] = None
     conditions: Annotated[
         tuple[Condition, ...], Field(max_length=32, description="Statements about the resource.")
     ] = ()
@@ -83,9 +85,11 @@ class LLMDeploymentStatus(ApiObject):
     plan: Annotated[PlanStatus | None, Field(description="How one replica uses GPUs.")] = None
     revision: Annotated[RevisionStatus | None, Field(description="The revisions in use.")] = None
     engines: Annotated[EngineCounts | None, Field(description="Engines, counted.")] = None
-    replicas: Annotated[int, Field(description="Replicas that exist, ready or not.")] = 0
-    ready_replicas: Annotated[int, Field(description="Replicas of which every engine serves.")] = 0
-    updated_replicas: Annotated[int, Field(description="Replicas of the revision that the spec asks for.")] = 0
+    replicas: Annotated[int | None, Field(description="Replicas that exist, ready or not.")] = None
+    ready_replicas: Annotated[int | None, Field(description="Replicas of which every engine serves.")] = None
+    updated_replicas: Annotated[int | None, Field(description="Replicas of the revision that the spec asks for.")] = (
+        None
+    )
     selector: Annotated[
         str | None, Field(max_length=1024, description="Label selector that matches one pod per replica, for scalers.")
     ] = None
@@ -93,4 +97,4 @@ class LLMDeploymentStatus(ApiObject):
         None
     )
 
-    list_map_keys: ClassVar[dict[str, tuple[str, ...]]] = {"conditions": ("type",)}
+    list_map_keys: ClassVar[dict[str, str]] = {"conditions": "type"}
