@@ -25,7 +25,7 @@ def main() -> None:
     rendered_revision.RENDERER = 99  # type: ignore[misc]
     deployment.LLMDeployment.model_fields["spec"].annotation = LaterSpec
     deployment.LLMDeployment.model_rebuild(force=True)
-    parsing.LLMDeploymentSpec = LaterSpec  # type: ignore[misc]
+    vars(parsing)["LLMDeploymentSpec"] = LaterSpec
     install(crd.crd_yaml())
     asyncio.run(process.run(0))
 

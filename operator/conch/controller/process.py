@@ -52,12 +52,12 @@ async def run(port: int) -> None:
         recorder = Recorder(client, metrics, controller="conch.dev/operator", instance=_instance())
         reconciler = Reconciler(caches, Writer(client, caches), Reporter(client, caches, recorder), _now)
         workers = Workers(queue, reconciler.reconcile, registry)
+        await _list_resources(client, caches)
         work = [
             *(informer.run() for informer in caches.informers.values()),
             recorder.run(),
             _resync(client, caches, queue),
         ]
-        await _list_resources(client, caches)
         async with (
             _background(*work) as tasks,
             health_server(port, registry, lambda: _trouble(tasks, caches), lambda: _not_ready(caches)),

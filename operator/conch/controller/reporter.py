@@ -62,7 +62,8 @@ def _is_reported(before: Status, after: Status) -> bool:
 
 def _is_news(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:
     if old is None:
-        return new["status"] == (Truth.FALSE if new["type"] == ConditionType.CAPACITY_AVAILABLE else Truth.TRUE)
+        worth_telling = Truth.FALSE if new["type"] == ConditionType.CAPACITY_AVAILABLE else Truth.TRUE
+        return bool(new["status"] == worth_telling)
     return bool((old["status"], old["reason"]) != (new["status"], new["reason"]))
 
 
