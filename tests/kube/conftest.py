@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -68,12 +69,18 @@ async def faulty(stand_in: StandIn, measured: Measured) -> AsyncIterator[Client]
 
 
 @pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A real etcd and kube-apiserver."""
+def control_plane_binaries() -> Path:
+    """The folder with etcd's `server` and `kube-apiserver`."""
     folder = binaries()
     if folder is None or not complete(folder):
         pytest.skip("CONCH_CONTROL_PLANE_BIN names no folder with etcd's `server` and `kube-apiserver`")
-    with control_plane(folder, tmp_path_factory.mktemp("control-plane")) as plane:
+    return folder
+
+
+@pytest.fixture(scope="session")
+def api_server(control_plane_binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A real etcd and kube-apiserver."""
+    with control_plane(control_plane_binaries, tmp_path_factory.mktemp("control-plane")) as plane:
         yield plane
 
 

@@ -11,16 +11,18 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
+from uuid import uuid4
 
 import trustme
 
 ADMIN_TOKEN: Final = "admin-of-the-tests"
 START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 3.0  # an API server waits longer for open watches
 BINARIES_VARIABLE: Final = "CONCH_CONTROL_PLANE_BIN"
 
 
@@ -42,21 +44,32 @@ def binaries() -> Path | None:
 @contextmanager
 def control_plane(binaries: Path, folder: Path) -> Iterator[ControlPlane]:
     """Runs both until left; everything they write is under `folder`."""
-    ca = trustme.CA()
-    ca_file = folder / "ca.pem"
-    ca.cert_pem.write_to_path(ca_file)
-    etcd_port, peer_port, port = _free_ports(3)
-    with ExitStack() as running:
-        etcd = f"http://127.0.0.1:{etcd_port}"
-        running.enter_context(_process(folder / "etcd.log", _etcd(binaries, folder, etcd, peer_port)))
-        running.enter_context(_process(folder / "apiserver.log", _api_server(binaries, folder, ca, etcd, port)))
-        plane = ControlPlane(f"https://127.0.0.1:{port}", ca, ca_file)
-        _wait_ready(plane, folder / "apiserver.log")
+    with etcd(binaries, folder) as etcd_url, api_server(binaries, folder, etcd_url, trustme.CA(), free_port()) as plane:
         yield plane
 
 
-def _etcd(binaries: Path, folder: Path, client_url: str, peer_port: int) -> list[str]:
-    peer_url = f"http://127.0.0.1:{peer_port}"
+@contextmanager
+def etcd(binaries: Path, folder: Path) -> Iterator[str]:
+    """Runs etcd until left; yields its URL."""
+    client_url, peer_url = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    with _process(folder / "etcd.log", _etcd(binaries, folder, client_url, peer_url)):
+        yield client_url
+
+
+@contextmanager
+def api_server(binaries: Path, folder: Path, etcd_url: str, ca: trustme.CA, port: int) -> Iterator[ControlPlane]:
+    """Runs an API server until left."""
+    own = folder / f"apiserver-{uuid4().hex[:8]}"
+    own.mkdir()
+    plane = ControlPlane(f"https://127.0.0.1:{port}", ca, own / "ca.pem")
+    plane.ca.cert_pem.write_to_path(plane.ca_file)
+    log = own / "apiserver.log"
+    with _process(log, _api_server(binaries, own, plane, etcd_url, port)):
+        _wait_ready(plane, log)
+        yield plane
+
+
+def _etcd(binaries: Path, folder: Path, client_url: str, peer_url: str) -> list[str]:
     return [
         str(binaries / "server"),
         f"--data-dir={folder / 'etcd'}",
@@ -69,16 +82,16 @@ def _etcd(binaries: Path, folder: Path, client_url: str, peer_port: int) -> list
     ]
 
 
-def _api_server(binaries: Path, folder: Path, ca: trustme.CA, etcd: str, port: int) -> list[str]:
+def _api_server(binaries: Path, folder: Path, plane: ControlPlane, etcd_url: str, port: int) -> list[str]:
     certificate, key, tokens = folder / "server.pem", folder / "server.key", folder / "tokens.csv"
-    issued = ca.issue_cert("127.0.0.1", "localhost")
+    issued = plane.ca.issue_cert("127.0.0.1", "localhost")
     issued.private_key_pem.write_to_path(key)
     for part in issued.cert_chain_pems:
         part.write_to_path(certificate, append=True)
     tokens.write_text(f"{ADMIN_TOKEN},admin,1,system:masters\n")
     return [
         str(binaries / "kube-apiserver"),
-        f"--etcd-servers={etcd}",
+        f"--etcd-servers={etcd_url}",
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
         "--advertise-address=192.0.2.1",  # has to be no loopback; nothing uses it
@@ -86,7 +99,7 @@ def _api_server(binaries: Path, folder: Path, ca: trustme.CA, etcd: str, port: i
         "--service-cluster-ip-range=10.96.0.0/16",
         "--authorization-mode=RBAC",
         f"--token-auth-file={tokens}",
-        f"--client-ca-file={folder / 'ca.pem'}",
+        f"--client-ca-file={plane.ca_file}",
         f"--tls-cert-file={certificate}",
         f"--tls-private-key-file={key}",
         "--service-account-issuer=https://conch.test",
@@ -104,7 +117,7 @@ def _process(log: Path, command: list[str]) -> Iterator[None]:
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -123,12 +136,12 @@ def _wait_ready(plane: ControlPlane, log: Path) -> None:
         time.sleep(0.2)
 
 
-def _free_ports(number: int) -> list[int]:
-    with ExitStack() as sockets:
-        bound = [sockets.enter_context(socket.socket()) for _ in range(number)]
-        for one in bound:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in bound]
+def free_port() -> int:
+    """A port on loopback that nothing listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
 
 
 def complete(folder: Path) -> bool:

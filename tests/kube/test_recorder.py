@@ -85,6 +85,13 @@ async def test_another_note_reason_or_object_is_another_event(recorder: Recorder
     assert len({seen.body["metadata"]["name"] for seen in stand_in.seen}) == 4
 
 
+async def test_a_long_name_still_gives_a_valid_one(recorder: Recorder, stand_in: StandIn) -> None:
+    stand_in.answers.append(json_answer({}))
+    recorder.tell(config_map("a" * 199 + "-" + "b" * 53, 1), HAPPENING)
+    await sent(recorder, stand_in, 1)
+    assert stand_in.seen[0].body["metadata"]["name"].startswith("a" * 199 + ".")
+
+
 async def test_what_could_not_be_sent_is_sent_when_told_again(
     recorder: Recorder, stand_in: StandIn, measured: Measured
 ) -> None:

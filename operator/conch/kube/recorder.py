@@ -23,6 +23,7 @@ from conch.kube.resources import EVENT, KubeObject
 logger = logging.getLogger(__name__)
 
 _NOTE_BYTES: Final = 1024  # limit of events.k8s.io/v1, in bytes
+_NAME_CHARACTERS: Final = 200
 _REMEMBERED: Final = 4096
 _QUEUED: Final = 256
 _REPEAT_AFTER: Final = timedelta(minutes=30)  # an event is kept for an hour
@@ -128,7 +129,10 @@ class Recorder:
         event = {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
-            "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata.get("namespace", "default")},
+            "metadata": {
+                "name": _event_name(metadata["name"], digest),
+                "namespace": metadata.get("namespace", "default"),
+            },
             "eventTime": moment,
             "type": happening.type,
             "reason": happening.reason,
@@ -170,6 +174,11 @@ def printable(note: str) -> str:
 def micro_time(moment: datetime) -> str:
     """RFC 3339 with microseconds, as `metav1.MicroTime` wants it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _event_name(name: str, digest: str) -> str:
+    """At most 253 characters, whatever the object's name."""
+    return f"{name[:_NAME_CHARACTERS].rstrip('-.')}.{digest}"
 
 
 def _digest(*parts: str) -> str:

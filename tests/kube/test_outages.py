@@ -1,13 +1,15 @@
-"""Client and informer against a real API server behind a network that cuts every connection."""
+"""Client and informer against a real API server that goes away, and one behind a network that cuts every connection."""
 
 import asyncio
 import random
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import trustme
 
 from conch.kube.backoff import Backoff
 from conch.kube.client import Client
@@ -18,6 +20,7 @@ from conch.kube.resources import CONFIG_MAP, NAMESPACE, KubeObject
 from conch.kube.retries import RetryPolicy
 from conch.kube.store import uid_of
 from conch.kube.transport import Transport
+from kube import control_plane
 from kube.conftest import Measured, kubeconfig, until
 from kube.control_plane import ADMIN_TOKEN, ControlPlane
 from kube.cutting_relay import cutting_relay
@@ -59,6 +62,49 @@ async def test_cut_connections_lose_no_write_and_no_event(
     assert {uid: item["data"] for uid, item in mirror.items()} == truth
     assert measured.value("conch_kube_requests_total", verb="apply", resource="configmaps", code="none") > 0
     assert measured.value("conch_informer_watch_ends_total", resource="configmaps", cause="cut") > 0
+
+
+async def test_an_api_server_that_was_away_tells_what_was_missed(
+    control_plane_binaries: Path, measured: Measured, tmp_path: Path
+) -> None:
+    """While it is down another one of the same cluster deletes an object; back again, it remembers no history."""
+    ca, port = trustme.CA(), control_plane.free_port()
+    with control_plane.etcd(control_plane_binaries, tmp_path) as etcd_url:
+
+        def api_server(port: int) -> AbstractContextManager[ControlPlane]:
+            return control_plane.api_server(control_plane_binaries, tmp_path, etcd_url, ca, port)
+
+        async with AsyncExitStack() as stack:
+            with api_server(port) as plane:
+                client = await stack.enter_async_context(_client(plane, tmp_path, measured))
+                missed = await client.apply(CONFIG_MAP, _config_map("default", "missed", 0))
+                informer = Informer(
+                    client,
+                    Selection(CONFIG_MAP, "default"),
+                    measured.metrics,
+                    on_change=lambda old, new: None,
+                    options=InformerOptions(backoff=Backoff(0.1, 0.5)),
+                )
+                running = asyncio.create_task(informer.run())
+                await until(lambda: informer.store.by_uid(uid_of(missed)) is not None)
+            with api_server(control_plane.free_port()) as other:
+                elsewhere = await stack.enter_async_context(_client(other, tmp_path, measured))
+                await elsewhere.delete(CONFIG_MAP, "default", "missed", uid=uid_of(missed))
+                made = await elsewhere.apply(CONFIG_MAP, _config_map("default", "made", 0))
+            assert informer.store.by_uid(uid_of(missed)) is not None
+            with api_server(port):
+                await until(lambda: informer.store.by_uid(uid_of(made)) is not None)
+                assert informer.store.by_uid(uid_of(missed)) is None
+                running.cancel()
+    assert measured.value("conch_informer_lists_total", resource="configmaps", cause="gone") == 1
+
+
+@asynccontextmanager
+async def _client(plane: ControlPlane, folder: Path, measured: Measured) -> AsyncIterator[Client]:
+    config = folder / f"config-{uuid4().hex[:8]}"
+    config.write_text(kubeconfig(plane, {"token": ADMIN_TOKEN}))
+    async with login(Kubeconfig(str(config))) as logged_in:
+        yield Client(Transport(logged_in.session, logged_in.server, measured.metrics))
 
 
 def _reflect(mirror: dict[str, KubeObject], old: KubeObject | None, new: KubeObject | None) -> None:
