@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-triton cluster cluster-stop demo crds golden manifests clean
+.PHONY: help setup lint test test-unit test-triton cluster cluster-stop demo crds docs golden manifests clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ demo: setup  ## Watch Conch serve, roll out, refuse, scale and delete (KEEP=1 le
 
 crds: $(INSTALLED)  ## Write the CRD for crds/ and for the chart
 	$(BIN)/python -m conch.api.crd --write .
+
+docs: $(INSTALLED)  ## Write the pages that come from code
+	$(BIN)/python -m conch.api.conditions_page > docs/conditions.md
 
 golden: $(INSTALLED)  ## Rewrite the golden cases from examples/
 	$(BIN)/python -m golden
