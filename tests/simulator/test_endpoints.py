@@ -17,7 +17,7 @@ SEVERAL = (
 )
 
 
-async def post(http: aiohttp.ClientSession, url: str, body: Any) -> tuple[int, dict[str, Any]]:
+async def post(http: aiohttp.ClientSession, url: str, body: Any) -> tuple[int, Any]:
     async with http.post(url, data=body if isinstance(body, bytes) else json.dumps(body).encode()) as response:
         return response.status, json.loads(await response.read())
 
@@ -151,6 +151,20 @@ async def test_stream_without_streaming_is_one_event(served: Pod, http: aiohttp.
     [
         (b"", 500, "failed to parse the request JSON buffer: The document is empty. at 0"),
         (b"garbage", 500, "failed to parse the request JSON buffer: Invalid value. at 0"),
+        (b'{"a":}', 500, "failed to parse the request JSON buffer: Invalid value. at 5"),
+        (b"[]", 500, "attempt to get members for non-object"),
+        ({"text_input": "a", "id": 5}, 500, "Unable to parse 'id': attempt to access JSON non-string as string"),
+        (
+            {"stream": True, "parameters": {"stream": True}},
+            400,
+            "[request id: <id_unknown>] input 'stream' already exists in request",
+        ),
+        (
+            {"max_tokens": 3, "id": "q"},
+            400,
+            "[request id: q] expected number of inputs between 1 and 11 but got 0 inputs for model 'llama'. Got "
+            "input(s) [], but missing required input(s) ['text_input']. Please provide all required input(s).",
+        ),
         ({"text_input": 5}, 500, "Unable to parse JSON bytes array: attempt to access JSON non-string as string"),
         (
             {"text_input": "a", "stream": "x"},
@@ -186,10 +200,10 @@ async def test_requests_that_triton_refuses(
     assert await post(http, served.url(f"{MODEL}/generate"), body) == (status, {"error": error})
 
 
-async def test_a_prompt_is_required(served: Pod, http: aiohttp.ClientSession) -> None:
-    status, answer = await post(http, served.url(f"{MODEL}/generate_stream"), {"stream": True})
-    assert status == 400
-    assert "missing required input(s) ['text_input']" in answer["error"]
+async def test_without_a_prompt_the_backend_fails(served: Pod, http: aiohttp.ClientSession) -> None:
+    response, answers = await events(http, served.url(f"{MODEL}/generate_stream"), {"stream": True})
+    assert response.status == 400
+    assert answers == [{"error": "Error generating stream: 'NoneType' object has no attribute 'as_numpy'"}]
 
 
 @pytest.mark.parametrize(

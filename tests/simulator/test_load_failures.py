@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -51,7 +52,7 @@ async def test_bad_repository(pod: Pod, name: str) -> None:
     assert pod.lines[-1] == LAST_LINE
 
 
-BAD_ENGINES: dict[str, tuple[dict[str, object], str, int | None, str]] = {
+BAD_ENGINES: dict[str, tuple[dict[str, Any], str, int | None, str]] = {
     "tensor on KIND_GPU": ({"tensor_parallel_size": 2}, KIND_GPU, None, "ValueError: KIND_GPU is currently for single"),
     "pipeline on KIND_GPU": ({"pipeline_parallel_size": 2}, KIND_GPU, None, "please specify KIND_MODEL"),
     "tensor without a kind": ({"tensor_parallel_size": 2}, 'backend: "vllm"', None, "please specify KIND_MODEL"),
@@ -80,8 +81,7 @@ async def test_bad_engine(pod: Pod, name: str) -> None:
     arguments, config, gpus, reason = BAD_ENGINES[name]
     pod.write_weights()
     pod.write_model(config=config, **arguments)
-    settings = {} if gpus is None else {"gpus": str(gpus)}
-    assert await pod.start(load_seconds=60, **settings).wait() == 1
+    assert await pod.start(load_seconds=60, gpus=gpus).wait() == 1
     assert "failed to load 'llama' version 1: Internal: " in pod.log
     assert reason in pod.log
     assert pod.lines[-1] == LAST_LINE
@@ -92,6 +92,13 @@ async def test_an_argument_that_the_release_does_not_know(pod: Pod) -> None:
     pod.write_model(swap_space=4)
     assert await pod.start(load_seconds=60).wait() == 1
     assert "TypeError: AsyncEngineArgs.__init__() got an unexpected keyword argument 'swap_space'" in pod.log
+
+
+async def test_an_image_that_nobody_knows_takes_any_argument(pod: Pod) -> None:
+    pod.write_weights()
+    pod.write_model(swap_space=4)
+    pod.start(image="registry.example/tritonserver:custom")
+    await pod.until_open()
 
 
 @pytest.mark.parametrize(("devices", "code"), [("GPU-a,GPU-b", None), ("GPU-a", 1), ("void", 1), ("all", None)])
@@ -135,7 +142,7 @@ async def test_no_repository(pod: Pod) -> None:
 async def test_a_load_that_fails_in_the_end(pod: Pod) -> None:
     pod.write_weights()
     pod.write_model()
-    assert await pod.start(**{"fail-load": "RuntimeError: NCCL error"}).wait() == 1
+    assert await pod.start(fail_load="RuntimeError: NCCL error").wait() == 1
     assert "failed to load 'llama' version 1: Internal: RuntimeError: NCCL error" in pod.log
     assert pod.lines[-1] == LAST_LINE
 

@@ -165,4 +165,4 @@ async def test_an_unknown_program_cannot_be_started(pod: Pod) -> None:
 
 async def test_unknown_settings_are_refused(pod: Pod) -> None:
     with pytest.raises(ValueError, match="lod_seconds"):
-        pod.start(**{"lod-seconds": "3"})
+        pod.start(lod_seconds="3")

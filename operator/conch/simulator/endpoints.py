@@ -78,16 +78,16 @@ class Endpoints:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers any request."""
-        for method, pattern, answer in _ROUTES:
+        for method, pattern, refuse, answer in _ROUTES:
             match = pattern.fullmatch(request.path)
             if match is None:
                 continue
             if request.method != method:
-                return _text(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed")
+                return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed")
             try:
                 return await answer(self, request, match)
             except Refusal as refusal:
-                return _json_error(refusal.status, str(refusal))
+                return refuse(refusal.status, str(refusal))
         return _text(HTTPStatus.NOT_FOUND, "Not Found")
 
     async def _server(self, _request: web.BaseRequest, _match: re.Match[str]) -> web.StreamResponse:
@@ -173,27 +173,6 @@ class Endpoints:
         return model
 
 
-_Answer = Callable[[Endpoints, web.BaseRequest, re.Match[str]], Awaitable[web.StreamResponse]]
-
-_MODEL: Final = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>\d+))?"
-
-_ROUTES: Final[tuple[tuple[str, re.Pattern[str], _Answer], ...]] = tuple(
-    (method, re.compile(pattern), answer)
-    for method, pattern, answer in (
-        ("GET", r"/v2", Endpoints._server),
-        ("GET", r"/v2/health/live", Endpoints._live),
-        ("GET", r"/v2/health/ready", Endpoints._ready),
-        ("GET", f"{_MODEL}/ready", Endpoints._model_ready),
-        ("GET", _MODEL, Endpoints._model_metadata),
-        ("POST", f"{_MODEL}/infer", Endpoints._infer),
-        ("POST", f"{_MODEL}/generate", Endpoints._generate),
-        ("POST", f"{_MODEL}/generate_stream", Endpoints._generate_stream),
-        ("POST", r"/v2/repository/index", Endpoints._index),
-        ("POST", r"/v2/repository/models/[^/]+/(?:load|unload)", Endpoints._model_control),
-    )
-)
-
-
 def _tensor(name: str, datatype: str, dimension: int) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": [dimension]}
 
@@ -209,6 +188,29 @@ def _json(document: Any) -> web.Response:
 
 def _json_error(status: HTTPStatus, error: str) -> web.Response:
     return web.Response(status=status, body=orjson.dumps({"error": error}), content_type="application/json")
+
+
+_Refuse = Callable[[HTTPStatus, str], web.Response]
+_Answer = Callable[[Endpoints, web.BaseRequest, re.Match[str]], Awaitable[web.StreamResponse]]
+
+_MODEL: Final = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>\d+))?"
+
+_ROUTES: Final[tuple[tuple[str, re.Pattern[str], _Refuse, _Answer], ...]] = tuple(
+    (method, re.compile(pattern), refuse, answer)
+    for method, pattern, refuse, answer in (
+        ("GET", r"/v2", _json_error, Endpoints._server),
+        ("GET", r"/v2/health/live", _text, Endpoints._live),
+        ("GET", r"/v2/health/ready", _text, Endpoints._ready),
+        ("GET", f"{_MODEL}/ready", _text, Endpoints._model_ready),
+        ("GET", _MODEL, _json_error, Endpoints._model_metadata),
+        ("POST", f"{_MODEL}/infer", _text, Endpoints._infer),
+        ("POST", f"{_MODEL}/generate", _json_error, Endpoints._generate),
+        ("POST", f"{_MODEL}/generate_stream", _json_error, Endpoints._generate_stream),
+        ("POST", r"/v2/repository/index", _json_error, Endpoints._index),
+        ("POST", r"/v2/repository/models/[^/]+/(?:load|unload)", _json_error, Endpoints._model_control),
+    )
+)
+"""Method, path, form of a refusal (Triton uses two, by endpoint), answer."""
 
 
 async def _whole(request: web.BaseRequest, status: HTTPStatus, document: Response) -> web.StreamResponse:

@@ -58,7 +58,9 @@ class GenerateRequest:
 
     @property
     def prompt(self) -> str:
-        """The prompt's text."""
+        """The prompt's text. Raises BackendError: Triton counts inputs, and takes any one for the one it needs."""
+        if "text_input" not in self.inputs:
+            raise BackendError("Error generating stream: 'NoneType' object has no attribute 'as_numpy'")
         return str(self.inputs["text_input"])
 
     @property
@@ -127,26 +129,42 @@ def parse(body: bytes, model: str) -> GenerateRequest:
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "Expected JSON object for keyword: 'parameters': attempt to access JSON non-object as object",
         )
-    identifier = document.pop("id", None)
+    identifier = _identifier(document.pop("id", ""))
     for where, members in (("Converting keyword: 'parameters': ", nested), ("", document)):
         for name, value in members.items():
+            if name in inputs:
+                raise Refusal(HTTPStatus.BAD_REQUEST, f"{_named(identifier)} input '{name}' already exists in request")
             if name in STRING_INPUTS or name in BOOLEAN_INPUTS:
                 inputs[name] = _input(name, value)
             else:
                 parameters[name] = _parameter(name, value, where)
-    _require_text(inputs, model, identifier)
-    return GenerateRequest(identifier if isinstance(identifier, str) else None, inputs, parameters)
+    if not inputs:
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"{_named(identifier)} {_no_inputs(model)}")
+    return GenerateRequest(identifier or None, inputs, parameters)
 
 
 def _document(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        reason = "Invalid value. at 0" if body else "The document is empty. at 0"
-        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, f"failed to parse the request JSON buffer: {reason}") from None
+    except orjson.JSONDecodeError as error:
+        reason = f"Invalid value. at {error.pos}" if body else "The document is empty. at 0"
+        message = f"failed to parse the request JSON buffer: {reason}"
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, message) from None
     if not isinstance(document, dict):
-        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "attempt to access JSON non-object as object")
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "attempt to get members for non-object")
     return document
+
+
+def _identifier(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Refusal(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "Unable to parse 'id': attempt to access JSON non-string as string"
+        )
+    return value
+
+
+def _named(identifier: str) -> str:
+    return f"[request id: {identifier or '<id_unknown>'}]"
 
 
 def _input(name: str, value: Any) -> Any:
@@ -175,14 +193,9 @@ def _parameter(name: str, value: Any, where: str) -> Any:
     return value
 
 
-def _require_text(inputs: dict[str, Any], model: str, identifier: Any) -> None:
-    if "text_input" in inputs:
-        return
-    got = ",".join(f"'{name}'" for name in inputs)
+def _no_inputs(model: str) -> str:
     most = len(STRING_INPUTS) + len(BOOLEAN_INPUTS)
-    raise Refusal(
-        HTTPStatus.BAD_REQUEST,
-        f"[request id: {identifier or '<id_unknown>'}] expected number of inputs between 1 and {most} but got "
-        f"{len(inputs)} inputs for model '{model}'. Got input(s) [{got}], but missing required input(s) "
-        "['text_input']. Please provide all required input(s).",
+    return (
+        f"expected number of inputs between 1 and {most} but got 0 inputs for model '{model}'. Got input(s) [], but "
+        "missing required input(s) ['text_input']. Please provide all required input(s)."
     )

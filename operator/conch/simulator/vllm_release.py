@@ -1,11 +1,10 @@
 """Which vLLM an image holds, and which engine arguments that vLLM knows."""
 
 import re
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Final
 
 from conch import catalogue
+from conch.engines import vllm_fields
 
 _TAG: Final = re.compile(r":(?P<release>\d\d\.\d\d)-vllm-python-py3(?:$|@)")
 
@@ -22,6 +21,4 @@ def release_of(image: str) -> catalogue.EngineRelease | None:
 def engine_argument_names(image: str) -> frozenset[str] | None:
     """The fields of AsyncEngineArgs in that image; None when nobody knows, and then any name will do."""
     release = release_of(image)
-    if release is None or find_spec("conch.engines.vllm_fields") is None:
-        return None
-    return frozenset(import_module("conch.engines.vllm_fields").fields(release.vllm))
+    return frozenset(vllm_fields.fields(release.vllm)) if release else None
