@@ -92,17 +92,18 @@ def check(step: Step, fleet: tuple[SlotView, ...], wanted: Wanted) -> None:
     if any(held[slot].serves for slot in taken):
         assert sum(view.serves for view in fleet if view.slot not in taken) >= wanted.least_serving
 
-    ours = [view for view in fleet if _is_ours(view, wanted)]
+    ours = [view for view in fleet if is_ours(view, wanted)]
     if not any(view.ready and view.draining_since is None for view in ours):
         proven = {view.slot for view in fleet if _is_proven_other(view, wanted)}
         if proven & taken:
             assert len(proven - taken) >= wanted.least_serving, "more is given up to a revision that never served"
 
 
-def _is_ours(view: SlotView, wanted: Wanted) -> bool:
+def is_ours(view: SlotView, wanted: Wanted) -> bool:
+    """Whether the slot is one of those that are wanted."""
     return view.revision == wanted.revision and not view.orphan and not view.leaving and view.slot.rank < wanted.data
 
 
 def _is_proven_other(view: SlotView, wanted: Wanted) -> bool:
     stays = view.draining_since is None and not view.leaving
-    return stays and view.revision in wanted.proven and not _is_ours(view, wanted)
+    return stays and view.revision in wanted.proven and not is_ours(view, wanted)

@@ -33,6 +33,11 @@ CASES: dict[str, tuple[list[Object], list[Object], SlotView | None]] = {
         [pod(S, controlled=False)],
         SlotView(S, "a", ready=True, orphan=True),
     ),
+    "a stray pod beside the slot's ReplicaSet is no orphan: the ReplicaSet adopts it": (
+        [replica_set(S)],
+        [pod(S, controlled=False)],
+        SlotView(S, "a", ready=True),
+    ),
     "an orphan that was deleted leaves": (
         [],
         [pod(S, controlled=False, terminating=True)],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from conch.api.rollout import RollingUpdate
-from rollout.operator_in_memory import OperatorInMemory
+from rollout.operator_in_memory import OperatorInMemory, is_ours
 from rollout.simulated_cluster import Release, SimulatedCluster
 
 RELEASES = (
@@ -96,9 +96,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if self.operator.is_complete:
             self._holds_just_the_gpus_it_needs()
         else:
-            serving = sum(
-                view.serves and view.revision == self.operator.release.name for view in self.cluster.observed()
-            )
+            serving = sum(view.serves for view in self.cluster.observed() if is_ours(view, self.operator.wanted))
             assert not self.operator.release.works or self.operator.waits_for_gpus
             assert step.reason.startswith(
                 f"{serving} of {self.operator.wanted.slots} engines of revision {self.operator.release.name} serve"

@@ -81,6 +81,11 @@ CASES: dict[str, tuple[list[SlotView], Wanted, Does]] = {
         Does("-1-0"),
     ),
     "wanted again: the drain is taken back": ([serves(0), drains(1)], wants(2), Does("^1-0")),
+    "wanted again, with room to surge: what comes back is not made twice": (
+        [serves(0), drains(1)],
+        wants(2, limits=SURGE),
+        Does("^1-0"),
+    ),
     "wanted again: what still serves comes back before what does not": (
         [drains(0, ready=False), drains(1)],
         wants(1),
@@ -173,3 +178,7 @@ def test_the_reason_counts_what_serves_what_is_older_and_what_drains() -> None:
     fleet = [serves(0), serves(1), drains(2), serves(3, "b"), starts(4, "b")]
     step = next_step(fleet, wants(4, "b", proven=("a", "b")), NOON)
     assert step.reason == "1 of 4 engines of revision b serve, 2 of 3 older ones still serve, 1 drains"
+
+
+def test_more_may_be_unavailable_than_is_wanted() -> None:
+    assert wants(1, limits=Limits(0, 3)).least_serving == 0

@@ -8,9 +8,9 @@ import re
 from fractions import Fraction
 from typing import Final
 
-_BINARY: Final = ("", "Ki", "Mi", "Gi", "Ti")
-_DECIMAL: Final = ("m", "", "k", "M", "G", "T")
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_BINARY: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_DECIMAL: Final = ("m", "", "k", "M", "G", "T", "P", "E")
+_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 
 
 def amount(quantity: int | str) -> Fraction:

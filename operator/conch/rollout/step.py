@@ -122,7 +122,7 @@ def _to_leave(alive: Sequence[SlotView], wanted: Wanted) -> list[SlotView]:
     staying = [view for view in alive if _stays(view)]
     current = [view for view in staying if _is_current(view, wanted)]
     others = [view for view in staying if not _is_current(view, wanted)]
-    worthless = [view for view in others if not view.ready and view.revision not in wanted.proven]
+    worthless = [view for view in others if view.revision not in wanted.proven]
     replaced = _first_to_go([view for view in others if view not in worthless])
     if not any(view.ready for view in current):
         replaced = replaced[: max(0, len(replaced) - wanted.least_serving)]
