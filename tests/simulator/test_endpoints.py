@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from conch.simulator.words import count_tokens, word
-from conftest import Pod
+from conftest import CONFIG, Pod, mount
 
 MODEL = "/v2/models/llama"
 SEVERAL = (
@@ -228,6 +228,23 @@ async def test_errors_of_the_backend_are_responses(
     response, answers = await events(http, served.url(f"{MODEL}/generate_stream"), asked)
     assert response.status == 400
     assert answers == [answer]
+
+
+async def test_adapters_are_those_of_multi_lora_json(pod: Pod, http: aiohttp.ClientSession) -> None:
+    pod.write_weights()
+    arguments = json.dumps({"model": "/weights/model", "enable_lora": True})
+    adapters = json.dumps({"support": "/weights/support"})
+    files = {"config.pbtxt": CONFIG, "1/model.json": arguments, "1/multi_lora.json": adapters}
+    mount(pod.root / "models/llama", files)
+    pod.start()
+    await pod.until_open()
+    asked = {"text_input": "hi", "parameters": {"lora_name": "support", "max_tokens": 1}}
+    assert (await post(http, pod.url(f"{MODEL}/generate"), asked))[0] == 200
+    asked["parameters"] = {"lora_name": "sales"}
+    assert await post(http, pod.url(f"{MODEL}/generate"), asked) == (
+        400,
+        {"error": "LoRA sales is not supported, we currently support ['support']"},
+    )
 
 
 async def test_sampling_parameters_win_over_parameters(served: Pod, http: aiohttp.ClientSession) -> None:

@@ -226,6 +226,19 @@ async def test_families_by_flags(pod: Pod, http: aiohttp.ClientSession) -> None:
     assert "nv_inference_first_response_histogram_ms" not in families
 
 
+async def test_two_models_share_their_families(pod: Pod, http: aiohttp.ClientSession) -> None:
+    pod.write_weights()
+    pod.write_model()
+    pod.write_model("qwen")
+    pod.start()
+    await pod.until_open()
+    await generate(pod, http, "hi", 7)
+    page = await scrape(pod, http)
+    assert len(page.families) == len(set(page.families))
+    assert page("vllm:generation_tokens_total") == 7
+    assert page("vllm:generation_tokens_total", model="qwen", version="1") == 0
+
+
 async def test_gpus_are_those_of_the_container(pod: Pod, http: aiohttp.ClientSession) -> None:
     pod.write_weights()
     pod.write_model(tensor_parallel_size=2)

@@ -49,6 +49,14 @@ async def test_sigterm_while_loading_kills_at_once_unless_pid_one(pod: Pod) -> N
     assert await asyncio.wait_for(container.wait(), 1) == 143
 
 
+async def test_sigterm_right_after_the_start_is_not_lost(pod: Pod) -> None:
+    pod.write_weights()
+    pod.write_model()
+    container = pod.start()
+    container.terminate()
+    assert await asyncio.wait_for(container.wait(), 1) == 143
+
+
 async def test_pid_one_ignores_sigterm_while_loading(pod: Pod, http: aiohttp.ClientSession) -> None:
     pod.write_weights()
     pod.write_model()

@@ -8,7 +8,6 @@ log. Hundreds of them share one event loop; an idle one holds its sockets and no
 """
 
 import asyncio
-import contextlib
 import traceback
 from pathlib import Path
 from typing import Protocol
@@ -45,11 +44,8 @@ class RunningContainer:
 
     async def wait(self) -> int:
         """The exit code, once the program has ended: 137 when killed, 143 when SIGTERM found no handler."""
-        with contextlib.suppress(asyncio.CancelledError):
-            return await asyncio.shield(self._task)
-        if not self._task.cancelled():
-            raise asyncio.CancelledError  # the caller was cancelled, not the container
-        return KILLED
+        await asyncio.wait([self._task])
+        return KILLED if self._task.cancelled() else self._task.result()
 
     def terminate(self) -> None:
         """Sends SIGTERM."""

@@ -12,8 +12,6 @@ from typing import Final, Literal
 
 Labels = Mapping[str, str]
 
-CONTENT_TYPE: Final = "text/plain; charset=utf-8"
-
 _ORDER: Final = ("counter", "gauge", "histogram")
 
 
@@ -68,8 +66,8 @@ class Family:
 
     def __init__(self, name: str, help_: str, kind: Literal["counter", "gauge", "histogram"]) -> None:
         """A family without a sample is not shown."""
+        self.name = name
         self.kind = kind
-        self._name = name
         self._help = help_
         self._samples: list[Value | Histogram] = []
 
@@ -85,18 +83,25 @@ class Family:
         self._samples.append(sample)
         return sample
 
+    def head(self) -> list[str]:
+        """What introduces the family."""
+        return [f"# HELP {self.name} {self._help}", f"# TYPE {self.name} {self.kind}"]
+
     def lines(self) -> list[str]:
-        """The family's part of the page."""
-        if not self._samples:
-            return []
-        head = [f"# HELP {self._name} {self._help}", f"# TYPE {self._name} {self.kind}"]
-        return head + [line for sample in self._samples for line in sample.lines(self._name)]
+        """Its samples."""
+        return [line for sample in self._samples for line in sample.lines(self.name)]
 
 
 def page(families: Sequence[Family]) -> str:
-    """The whole page; within a kind, families keep the order they are given in."""
-    ordered = sorted(families, key=lambda family: _ORDER.index(family.kind))
-    return "\n".join([line for family in ordered for line in family.lines()]) + "\n"
+    """The whole page. Within a kind, families keep the order they are given in; namesakes are written as one."""
+    named: dict[str, list[Family]] = {}
+    for family in sorted(families, key=lambda family: _ORDER.index(family.kind)):
+        named.setdefault(family.name, []).append(family)
+    lines: list[str] = []
+    for namesakes in named.values():
+        samples = [line for family in namesakes for line in family.lines()]
+        lines += [*namesakes[0].head(), *samples] if samples else []
+    return "\n".join(lines) + "\n"
 
 
 def _braces(labels: Labels) -> str:

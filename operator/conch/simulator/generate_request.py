@@ -5,6 +5,7 @@ everything else becomes a request parameter, which the backend takes for one of 
 have Triton's words and codes; what the backend itself cannot do with a request comes as an error in the response.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -81,6 +82,14 @@ class GenerateRequest:
             )
         return not self.streams if excluded is None else not excluded
 
+    def check_adapter(self, adapters: Sequence[str] | None) -> None:
+        """Whether the engine has the LoRA adapter that is asked for. Raises BackendError; None: LoRA is off."""
+        name = self._sampling().get("lora_name")
+        if name is not None and adapters is None:
+            raise BackendError("LoRA feature is not enabled.")
+        if name is not None and adapters is not None and name not in adapters:
+            raise BackendError(f"LoRA {name} is not supported, we currently support {list(adapters)}")
+
     def output_tokens(self, prompt_tokens: int, max_model_length_tokens: int) -> int:
         """How many tokens the answer has. Raises BackendError as vLLM does."""
         counts = self._counts()
@@ -94,9 +103,7 @@ class GenerateRequest:
         return max(1, min(asked, max_model_length_tokens - prompt_tokens))
 
     def _counts(self) -> dict[str, int]:
-        sampling = self._given_parameters()
-        if sampling.get("lora_name") is not None:
-            raise BackendError("LoRA feature is not enabled.")
+        sampling = self._sampling()
         try:
             counts = {name: int(sampling[name]) for name in ("max_tokens", "n") if sampling.get(name) is not None}
         except (TypeError, ValueError):
@@ -108,7 +115,7 @@ class GenerateRequest:
             raise BackendError("Error generating stream: the simulator generates one sequence per request (n=1)")
         return counts
 
-    def _given_parameters(self) -> dict[str, Any]:
+    def _sampling(self) -> dict[str, Any]:
         if "sampling_parameters" not in self.inputs:
             return self.parameters
         try:

@@ -27,6 +27,7 @@ class ServedModel:
         self.busy_seconds = 0.0
         self.engine = Engine(model.engine.limits, latency, self)
         self._longest_tokens = model.engine.max_model_length_tokens
+        self._adapters = model.engine.adapters
         self._inference = inference
         self.vllm = (
             VLLMMetrics(model.name, model.version, self._longest_tokens) if model.engine.reports_metrics else None
@@ -55,6 +56,7 @@ class ServedModel:
                 yield {"model_name": self.name, "model_version": self.version, **response}
 
     async def _responses(self, request: GenerateRequest) -> AsyncGenerator[Response, None]:
+        request.check_adapter(self._adapters)
         prompt = request.prompt
         prompt_tokens = count_tokens(prompt)
         echo = prompt if request.echoes_prompt() else ""

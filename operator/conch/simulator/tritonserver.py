@@ -44,7 +44,7 @@ class TritonServer:
         self._settings = settings
         self._log = ServerLog(spec.log)
         self._loading = UnhandledSigterm(is_pid_one=spec.is_pid_one)
-        self._ready = False
+        self._handles_sigterm = False
         self._terminated = asyncio.Event()
         self._models: dict[str, ServedModel] = {}
         self._ports: list[HTTPPort] = []
@@ -53,15 +53,15 @@ class TritonServer:
         """Serves until SIGTERM, and returns the exit code; raises Exit when it never gets that far."""
         options = self._options()
         repository = await self._load(options)
+        self._handles_sigterm = True
         http = await self._serve(options, repository)
-        self._ready = True
         await self._terminated.wait()
         self._log.raw("Signal (15) received.")
         return await self._drain(http, options.exit_timeout_seconds)
 
     def terminate(self) -> None:
         """SIGTERM."""
-        if self._ready:
+        if self._handles_sigterm:
             self._terminated.set()
         else:
             self._loading.receive()
@@ -87,8 +87,8 @@ class TritonServer:
             repository = loader.load()
         except FileNotFoundError:
             self._stop(f"failed to stat file {options.model_repositories[0]}")
-        if repository.loaded:
-            await self._loading.sleep(None if self._settings.hang else self._settings.loading_seconds)
+        seconds = self._settings.loading_seconds if repository.loaded else 0
+        await self._loading.sleep(None if self._settings.hang else seconds)
         if self._settings.fail_load:
             repository = loader.fail_all(repository, f"Internal: {self._settings.fail_load}")
         for model in repository.loaded:

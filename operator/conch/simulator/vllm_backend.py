@@ -49,6 +49,8 @@ class StartedEngine:
     max_model_length_tokens: int
     gpus: int
     """That it uses."""
+    adapters: tuple[str, ...] | None
+    """Names of the LoRA adapters; None when LoRA is off."""
     reports_metrics: bool
 
 
@@ -67,6 +69,7 @@ def start(folder: ModelFolder, version: str, machine: Machine, latency: LatencyM
         limits=_limits(arguments, latency),
         max_model_length_tokens=_longest_tokens(arguments, model, latency),
         gpus=gpus,
+        adapters=_adapters(folder, version, arguments),
         reports_metrics=folder.is_true("REPORT_CUSTOM_METRICS") and not arguments.get("disable_log_stats"),
     )
 
@@ -83,10 +86,20 @@ def _engine_arguments(folder: ModelFolder, version: str, machine: Machine) -> di
         raise StartError(f"JSONDecodeError: {error}") from None
     if not isinstance(arguments, dict):
         raise StartError(f"AttributeError: '{type(arguments).__name__}' object has no attribute 'get'")
-    if str(arguments.get("enable_lora")).lower() == "true" and not file.with_name("multi_lora.json").is_file():
-        raise StartError(f"FileNotFoundError: Triton backend cannot find {container_folder}/multi_lora.json.")
     _check_names(arguments, machine.image)
     return arguments
+
+
+def _adapters(folder: ModelFolder, version: str, arguments: Mapping[str, Any]) -> tuple[str, ...] | None:
+    if str(arguments.get("enable_lora")).lower() != "true":
+        return None
+    try:
+        return tuple(json.loads((folder.path / version / "multi_lora.json").read_text()))
+    except FileNotFoundError:
+        path = f"{folder.container_path}/{version}/multi_lora.json"
+        raise StartError(f"FileNotFoundError: Triton backend cannot find {path}.") from None
+    except json.JSONDecodeError as error:
+        raise StartError(f"JSONDecodeError: {error}") from None
 
 
 def _check_names(arguments: Mapping[str, Any], image: str) -> None:
