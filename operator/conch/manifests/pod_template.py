@@ -7,7 +7,7 @@ would ignore SIGTERM while it loads and hold its GPUs for the whole grace period
 from typing import Final
 
 from conch.api.deployment import LLMDeploymentSpec
-from conch.api.pod import Toleration
+from conch.api.pod import Resources, Toleration
 from conch.engines.launch import Launch
 from conch.manifests import quantity, weights
 from conch.manifests.identity import REVISION, SERVING, Identity, Manifest, labels, revision_name, service_account_name
@@ -78,7 +78,7 @@ def _engine_container(spec: LLMDeploymentSpec, plan: Plan, launch: Launch, image
         "name": "engine",
         "image": image,
         "command": list(launch.command),
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "env": [{"name": name, **({"value": value} if value else {})} for name, value in environment.items()],
         "ports": [
             {"name": "http", "containerPort": launch.ports.http, "protocol": "TCP"},
             {"name": "grpc", "containerPort": launch.ports.grpc, "protocol": "TCP"},
@@ -124,18 +124,26 @@ def _probes(plan: Plan, launch: Launch) -> Manifest:
 
 def _resources(spec: LLMDeploymentSpec, plan: Plan) -> Manifest:
     gpus = {spec.accelerator.extended_resource: str(plan.gpus_per_pod)}
-    wanted = spec.pod.resources
-    requests = {
+    set_requests, set_limits = _set_by_user(spec)
+    computed = {
         "cpu": quantity.canonical(f"{plan.cpu_millicores}m"),
         "memory": quantity.of_bytes(plan.memory_bytes),
         **_disk(spec),
-        **({name: quantity.canonical(value) for name, value in wanted.requests.items()} if wanted else {}),
     }
-    limits = {
-        "memory": requests["memory"],
-        **({name: quantity.canonical(value) for name, value in wanted.limits.items()} if wanted else {}),
+    # A request above a limit would be refused.
+    within_limits = {
+        name: min(request, set_limits.get(name, request), key=quantity.amount) for name, request in computed.items()
     }
+    requests = {**within_limits, **set_requests}
+    limits = {"memory": requests["memory"], **set_limits}
     return {"requests": {**requests, **gpus}, "limits": {**limits, **gpus}}
+
+
+def _set_by_user(spec: LLMDeploymentSpec) -> tuple[dict[str, str], dict[str, str]]:
+    """Requests and limits of `pod.resources`."""
+    wanted = spec.pod.resources or Resources()
+    requests = {name: quantity.canonical(value) for name, value in wanted.requests.items()}
+    return requests, {name: quantity.canonical(value) for name, value in wanted.limits.items()}
 
 
 def _disk(spec: LLMDeploymentSpec) -> Manifest:
@@ -180,4 +188,5 @@ def _affinity(spec: LLMDeploymentSpec) -> Manifest:
 
 def _toleration(toleration: Toleration) -> Manifest:
     document: Manifest = toleration.model_dump(by_alias=True, exclude_none=True, mode="json")
-    return document
+    # The API server drops empty texts, here as in env.
+    return {name: value for name, value in document.items() if value != ""}

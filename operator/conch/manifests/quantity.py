@@ -33,11 +33,8 @@ def canonical(quantity: int | str) -> str:
 
 
 def of_bytes(count: int) -> str:
-    """A number of bytes as a quantity with a binary suffix."""
-    for suffix in reversed(_BINARY):
-        if count % _scale(suffix) == 0:
-            return f"{int(count / _scale(suffix))}{suffix}"
-    return str(count)
+    """A number of bytes as a quantity, with a binary suffix where one fits."""
+    return canonical(f"{count // 1024}Ki" if count % 1024 == 0 else count)
 
 
 def _scale(suffix: str) -> Fraction:

@@ -7,6 +7,7 @@ the engine sees a folder and no network.
 from typing import Final
 
 from conch.api.model import HuggingFaceModel, Model, ModelCache
+from conch.manifests import quantity
 from conch.manifests.identity import Manifest
 from conch.models.source import WEIGHTS_FOLDER
 
@@ -94,7 +95,8 @@ def _cache_volume(cache: ModelCache) -> Manifest:
     if cache.persistent_volume_claim is not None:
         return {"name": VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim.claim_name}}
     size_gibibytes = cache.empty_dir.size_gibibytes if cache.empty_dir else None
-    return {"name": VOLUME, "emptyDir": {"sizeLimit": f"{size_gibibytes}Gi"} if size_gibibytes else {}}
+    size_limit = {"sizeLimit": quantity.canonical(f"{size_gibibytes}Gi")} if size_gibibytes else {}
+    return {"name": VOLUME, "emptyDir": size_limit}
 
 
 def _token_volumes(hub: HuggingFaceModel) -> list[Manifest]:
