@@ -1,24 +1,26 @@
-"""A real API server and one that misbehaves; clients for both."""
+"""The real API server of the session's cluster and one that misbehaves; clients for both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
+from cluster.cluster import Cluster
+from cluster.credentials import ADMINISTRATOR, Credentials
 from conch.kube.backoff import Backoff
 from conch.kube.client import Client
 from conch.kube.credentials import Kubeconfig, login
 from conch.kube.metrics import KubeMetrics
 from conch.kube.retries import RetryPolicy
 from conch.kube.transport import Transport
-from kube.control_plane import ADMIN_TOKEN, ControlPlane, binaries, complete, control_plane
+from kube.control_plane import ApiServer
 from kube.stand_in import StandIn
 
 
@@ -68,25 +70,19 @@ async def faulty(stand_in: StandIn, measured: Measured) -> AsyncIterator[Client]
         yield Client(transport, watch_silence_seconds=0.3)
 
 
-@pytest.fixture(scope="session")
-def control_plane_binaries() -> Path:
-    """The folder with etcd's `server` and `kube-apiserver`."""
-    folder = binaries()
-    if folder is None or not complete(folder):
-        pytest.skip("CONCH_CONTROL_PLANE_BIN names no folder with etcd's `server` and `kube-apiserver`")
-    return folder
+@pytest.fixture
+def api_server(local_cluster: Cluster) -> ApiServer:
+    """The local cluster's API server, with what it takes to log in in every way."""
+    server = yaml.safe_load(local_cluster.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    assert local_cluster.state is not None
+    files = Credentials(local_cluster.state.credentials)
+    ca = trustme.CA.from_pem(files.authority.read_bytes(), files.authority_key.read_bytes())
+    return ApiServer(server, ca, files.authority, local_cluster.token(ADMINISTRATOR))
 
 
-@pytest.fixture(scope="session")
-def api_server(control_plane_binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A real etcd and kube-apiserver."""
-    with control_plane(control_plane_binaries, tmp_path_factory.mktemp("control-plane")) as plane:
-        yield plane
-
-
-def kubeconfig(plane: ControlPlane, user: dict[str, object]) -> str:
+def kubeconfig(api_server: ApiServer, user: dict[str, object]) -> str:
     """A kubeconfig for the API server with the given user section."""
-    cluster = {"server": plane.server, "certificate-authority": str(plane.ca_file)}
+    cluster = {"server": api_server.server, "certificate-authority": str(api_server.ca_file)}
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
@@ -100,11 +96,7 @@ def kubeconfig(plane: ControlPlane, user: dict[str, object]) -> str:
 
 
 @pytest.fixture
-async def client(
-    api_server: ControlPlane, measured: Measured, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Client]:
-    """A client of the real API server with every permission."""
-    path = tmp_path_factory.mktemp("kubeconfig") / "config"
-    path.write_text(kubeconfig(api_server, {"token": ADMIN_TOKEN}))
-    async with login(Kubeconfig(str(path))) as logged_in:
+async def client(cluster: Cluster, measured: Measured) -> AsyncIterator[Client]:
+    """A client of the session's cluster with every permission."""
+    async with login(Kubeconfig(str(cluster.kubeconfig))) as logged_in:
         yield Client(Transport(logged_in.session, logged_in.server, measured.metrics))

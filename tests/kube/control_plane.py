@@ -1,10 +1,8 @@
-"""etcd and kube-apiserver as processes on loopback, for the tests of this folder.
+"""API servers on one etcd, as processes on loopback: for tests in which one of them goes away.
 
-RBAC authorizes; `ADMIN_TOKEN` and client certificates of the CA with organization `system:masters` may do everything.
+RBAC authorizes; the token, and client certificates of the CA with organization `system:masters`, may do everything.
 """
 
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,32 +18,19 @@ from uuid import uuid4
 
 import trustme
 
-ADMIN_TOKEN: Final = "admin-of-the-tests"
+_TOKEN: Final = "admin-of-the-tests"
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 3.0  # an API server waits longer for open watches
-BINARIES_VARIABLE: Final = "CONCH_CONTROL_PLANE_BIN"
 
 
 @dataclass(frozen=True, slots=True)
-class ControlPlane:
-    """Where it listens and how to log in."""
+class ApiServer:
+    """Where it listens and how to log in: the token is the administrator's, the CA may issue client certificates."""
 
     server: str
     ca: trustme.CA
     ca_file: Path
-
-
-def binaries() -> Path | None:
-    """The folder with `server` (etcd) and `kube-apiserver`, if the environment names one."""
-    folder = os.environ.get(BINARIES_VARIABLE)
-    return Path(folder) if folder else None
-
-
-@contextmanager
-def control_plane(binaries: Path, folder: Path) -> Iterator[ControlPlane]:
-    """Runs both until left; everything they write is under `folder`."""
-    with etcd(binaries, folder) as etcd_url, api_server(binaries, folder, etcd_url, trustme.CA(), free_port()) as plane:
-        yield plane
+    token: str
 
 
 @contextmanager
@@ -57,21 +42,21 @@ def etcd(binaries: Path, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def api_server(binaries: Path, folder: Path, etcd_url: str, ca: trustme.CA, port: int) -> Iterator[ControlPlane]:
+def api_server(binaries: Path, folder: Path, etcd_url: str, ca: trustme.CA, port: int) -> Iterator[ApiServer]:
     """Runs an API server until left."""
     own = folder / f"apiserver-{uuid4().hex[:8]}"
     own.mkdir()
-    plane = ControlPlane(f"https://127.0.0.1:{port}", ca, own / "ca.pem")
-    plane.ca.cert_pem.write_to_path(plane.ca_file)
+    started = ApiServer(f"https://127.0.0.1:{port}", ca, own / "ca.pem", _TOKEN)
+    started.ca.cert_pem.write_to_path(started.ca_file)
     log = own / "apiserver.log"
-    with _process(log, _api_server(binaries, own, plane, etcd_url, port)):
-        _wait_ready(plane, log)
-        yield plane
+    with _process(log, _api_server(binaries, own, started, etcd_url, port)):
+        _wait_ready(started, log)
+        yield started
 
 
 def _etcd(binaries: Path, folder: Path, client_url: str, peer_url: str) -> list[str]:
     return [
-        str(binaries / "server"),
+        str(binaries / "etcd"),
         f"--data-dir={folder / 'etcd'}",
         f"--listen-client-urls={client_url}",
         f"--advertise-client-urls={client_url}",
@@ -82,13 +67,13 @@ def _etcd(binaries: Path, folder: Path, client_url: str, peer_url: str) -> list[
     ]
 
 
-def _api_server(binaries: Path, folder: Path, plane: ControlPlane, etcd_url: str, port: int) -> list[str]:
+def _api_server(binaries: Path, folder: Path, started: ApiServer, etcd_url: str, port: int) -> list[str]:
     certificate, key, tokens = folder / "server.pem", folder / "server.key", folder / "tokens.csv"
-    issued = plane.ca.issue_cert("127.0.0.1", "localhost")
+    issued = started.ca.issue_cert("127.0.0.1", "localhost")
     issued.private_key_pem.write_to_path(key)
     for part in issued.cert_chain_pems:
         part.write_to_path(certificate, append=True)
-    tokens.write_text(f"{ADMIN_TOKEN},admin,1,system:masters\n")
+    tokens.write_text(f"{started.token},admin,1,system:masters\n")
     return [
         str(binaries / "kube-apiserver"),
         f"--etcd-servers={etcd_url}",
@@ -99,7 +84,7 @@ def _api_server(binaries: Path, folder: Path, plane: ControlPlane, etcd_url: str
         "--service-cluster-ip-range=10.96.0.0/16",
         "--authorization-mode=RBAC",
         f"--token-auth-file={tokens}",
-        f"--client-ca-file={plane.ca_file}",
+        f"--client-ca-file={started.ca_file}",
         f"--tls-cert-file={certificate}",
         f"--tls-private-key-file={key}",
         "--service-account-issuer=https://conch.test",
@@ -122,9 +107,9 @@ def _process(log: Path, command: list[str]) -> Iterator[None]:
                 process.kill()
 
 
-def _wait_ready(plane: ControlPlane, log: Path) -> None:
-    trust = ssl.create_default_context(cafile=str(plane.ca_file))
-    request = urllib.request.Request(f"{plane.server}/readyz", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+def _wait_ready(started: ApiServer, log: Path) -> None:
+    trust = ssl.create_default_context(cafile=str(started.ca_file))
+    request = urllib.request.Request(f"{started.server}/readyz", headers={"Authorization": f"Bearer {started.token}"})
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -142,8 +127,3 @@ def free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
-
-
-def complete(folder: Path) -> bool:
-    """Whether both binaries are there and can be run."""
-    return all(shutil.which(str(folder / name)) for name in ("server", "kube-apiserver"))

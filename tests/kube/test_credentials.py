@@ -22,7 +22,7 @@ from conch.kube import credentials
 from conch.kube.credentials import Kubeconfig, Login, ServiceAccount, find_credentials, login
 from conch.kube.errors import CredentialsError
 from kube.conftest import kubeconfig
-from kube.control_plane import ADMIN_TOKEN, ControlPlane
+from kube.control_plane import ApiServer
 
 WHO: dict[str, str] = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
@@ -42,34 +42,30 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "config"
 
 
-@pytest.mark.cluster
-async def test_a_token_in_the_kubeconfig(api_server: ControlPlane, config: Path) -> None:
-    config.write_text(kubeconfig(api_server, {"token": ADMIN_TOKEN}))
+async def test_a_token_in_the_kubeconfig(api_server: ApiServer, config: Path) -> None:
+    config.write_text(kubeconfig(api_server, {"token": api_server.token}))
     async with login(Kubeconfig(str(config))) as logged_in:
         assert await who(logged_in) == "admin"
         assert logged_in.default_namespace == "team-a"
 
 
-@pytest.mark.cluster
 async def test_the_variable_names_the_kubeconfig(
-    api_server: ControlPlane, config: Path, monkeypatch: pytest.MonkeyPatch
+    api_server: ApiServer, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config.write_text(kubeconfig(api_server, {"token": ADMIN_TOKEN}))
+    config.write_text(kubeconfig(api_server, {"token": api_server.token}))
     monkeypatch.setenv("KUBECONFIG", str(config))
     async with login(find_credentials()) as logged_in:
         assert await who(logged_in) == "admin"
 
 
-@pytest.mark.cluster
-async def test_a_client_certificate(api_server: ControlPlane, config: Path) -> None:
+async def test_a_client_certificate(api_server: ApiServer, config: Path) -> None:
     config.write_text(kubeconfig(api_server, _certificate_data(api_server, "certified")))
     async with login(Kubeconfig(str(config))) as logged_in:
         assert await who(logged_in) == "certified"
 
 
-@pytest.mark.cluster
-async def test_an_exec_plugin_with_a_token(api_server: ControlPlane, config: Path, tmp_path: Path) -> None:
-    plugin = _Plugin(tmp_path, {"token": ADMIN_TOKEN, "expirationTimestamp": _in_an_hour()})
+async def test_an_exec_plugin_with_a_token(api_server: ApiServer, config: Path, tmp_path: Path) -> None:
+    plugin = _Plugin(tmp_path, {"token": api_server.token, "expirationTimestamp": _in_an_hour()})
     config.write_text(kubeconfig(api_server, plugin.user))
     async with login(Kubeconfig(str(config))) as logged_in:
         assert await who(logged_in) == "admin"
@@ -77,8 +73,7 @@ async def test_an_exec_plugin_with_a_token(api_server: ControlPlane, config: Pat
     assert plugin.runs == 1
 
 
-@pytest.mark.cluster
-async def test_an_exec_plugin_with_a_certificate(api_server: ControlPlane, config: Path, tmp_path: Path) -> None:
+async def test_an_exec_plugin_with_a_certificate(api_server: ApiServer, config: Path, tmp_path: Path) -> None:
     issued = _certificate(api_server, "plugged")
     pair = {
         "clientCertificateData": issued.cert_chain_pems[0].bytes().decode(),
@@ -89,32 +84,29 @@ async def test_an_exec_plugin_with_a_certificate(api_server: ControlPlane, confi
         assert await who(logged_in) == "plugged"
 
 
-@pytest.mark.cluster
 async def test_a_refused_token_is_fetched_again_before_its_time(
-    api_server: ControlPlane, config: Path, tmp_path: Path
+    api_server: ApiServer, config: Path, tmp_path: Path
 ) -> None:
     plugin = _Plugin(tmp_path, {"token": "revoked", "expirationTimestamp": _in_an_hour()})
     config.write_text(kubeconfig(api_server, plugin.user))
     async with login(Kubeconfig(str(config))) as logged_in:
-        plugin.say({"token": ADMIN_TOKEN, "expirationTimestamp": _in_an_hour()})
+        plugin.say({"token": api_server.token, "expirationTimestamp": _in_an_hour()})
         assert await who(logged_in) == "admin"
     assert plugin.runs == 2
 
 
-@pytest.mark.cluster
 async def test_a_service_account_whose_token_is_rotated(
-    api_server: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = _service_account(api_server, tmp_path, token="long expired")
     async with login(ServiceAccount(folder, _environment(api_server))) as logged_in:
         assert logged_in.default_namespace == "conch-system"
-        (folder / "token").write_text(ADMIN_TOKEN)
+        (folder / "token").write_text(api_server.token)
         assert await who(logged_in) == "admin", "read again because of the 401"
 
 
-@pytest.mark.cluster
-async def test_kopf_takes_a_session_and_closes_only_that(api_server: ControlPlane, config: Path) -> None:
-    config.write_text(kubeconfig(api_server, {"token": ADMIN_TOKEN}))
+async def test_kopf_takes_a_session_and_closes_only_that(api_server: ApiServer, config: Path) -> None:
+    config.write_text(kubeconfig(api_server, {"token": api_server.token}))
     registry, stop = kopf.OperatorRegistry(), asyncio.Event()
     seen: asyncio.Queue[str] = asyncio.Queue()
     async with login(Kubeconfig(str(config))) as logged_in:
@@ -199,9 +191,9 @@ async def test_no_kubeconfig_is_said_plainly(config: Path) -> None:
 async def test_a_kubeconfig_without_a_usable_login_is_said_plainly(config: Path, tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(ca_file)
-    plane = ControlPlane("https://127.0.0.1:1", trustme.CA(), ca_file)
+    api_server = ApiServer("https://127.0.0.1:1", trustme.CA(), ca_file, "")
     failing: dict[str, object] = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false"}}
-    config.write_text(kubeconfig(plane, failing))
+    config.write_text(kubeconfig(api_server, failing))
     assert "no token and no client certificate" in await _refused(config)
     config.write_text("contexts: 7")
     assert "cannot read credentials" in await _refused(config)
@@ -268,12 +260,12 @@ def _plain_kubeconfig(url: str, user: dict[str, str], cluster: dict[str, Any] | 
     )
 
 
-def _certificate(plane: ControlPlane, user: str) -> trustme.LeafCert:
-    return plane.ca.issue_cert(f"{user}.conch.test", common_name=user, organization_name="system:masters")
+def _certificate(api_server: ApiServer, user: str) -> trustme.LeafCert:
+    return api_server.ca.issue_cert(f"{user}.conch.test", common_name=user, organization_name="system:masters")
 
 
-def _certificate_data(plane: ControlPlane, user: str) -> dict[str, object]:
-    issued = _certificate(plane, user)
+def _certificate_data(api_server: ApiServer, user: str) -> dict[str, object]:
+    issued = _certificate(api_server, user)
     return {
         "client-certificate-data": base64.b64encode(issued.cert_chain_pems[0].bytes()).decode(),
         "client-key-data": base64.b64encode(issued.private_key_pem.bytes()).decode(),
@@ -285,13 +277,13 @@ def _in_an_hour() -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _service_account(plane: ControlPlane, folder: Path, *, token: str) -> Path:
+def _service_account(api_server: ApiServer, folder: Path, *, token: str) -> Path:
     (folder / "token").write_text(token)
-    (folder / "ca.crt").write_bytes(plane.ca_file.read_bytes())
+    (folder / "ca.crt").write_bytes(api_server.ca_file.read_bytes())
     (folder / "namespace").write_text("conch-system")
     return folder
 
 
-def _environment(plane: ControlPlane) -> dict[str, str]:
-    host, port = plane.server.removeprefix("https://").split(":")
+def _environment(api_server: ApiServer) -> dict[str, str]:
+    host, port = api_server.server.removeprefix("https://").split(":")
     return {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}

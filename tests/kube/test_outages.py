@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 import trustme
 
+from cluster import binaries
 from conch.kube.backoff import Backoff
 from conch.kube.client import Client
 from conch.kube.credentials import Kubeconfig, login
@@ -22,24 +23,24 @@ from conch.kube.store import uid_of
 from conch.kube.transport import Transport
 from kube import control_plane
 from kube.conftest import Measured, kubeconfig, until
-from kube.control_plane import ADMIN_TOKEN, ControlPlane
+from kube.control_plane import ApiServer
 from kube.cutting_relay import cutting_relay
-
-pytestmark = pytest.mark.cluster
 
 WRITERS = 4
 ROUNDS = 60
 
 
 async def test_cut_connections_lose_no_write_and_no_event(
-    api_server: ControlPlane, client: Client, measured: Measured, tmp_path: Path
+    api_server: ApiServer, client: Client, measured: Measured, tmp_path: Path
 ) -> None:
     namespace = f"test-{uuid4().hex[:8]}"
     await client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     config = tmp_path / "config"
     mirror: dict[str, KubeObject] = {}
     async with cutting_relay(int(api_server.server.rpartition(":")[2]), (0.03, 0.2), seed=7) as port:
-        config.write_text(kubeconfig(replace(api_server, server=f"https://127.0.0.1:{port}"), {"token": ADMIN_TOKEN}))
+        config.write_text(
+            kubeconfig(replace(api_server, server=f"https://127.0.0.1:{port}"), {"token": api_server.token})
+        )
         async with login(Kubeconfig(str(config))) as logged_in:
             retry = RetryPolicy(attempts=50, patience_seconds=30, backoff=Backoff(0.01, 0.1))
             shaky = Client(Transport(logged_in.session, logged_in.server, measured.metrics, retry=retry))
@@ -64,19 +65,18 @@ async def test_cut_connections_lose_no_write_and_no_event(
     assert measured.value("conch_informer_watch_ends_total", resource="configmaps", cause="cut") > 0
 
 
-async def test_an_api_server_that_was_away_tells_what_was_missed(
-    control_plane_binaries: Path, measured: Measured, tmp_path: Path
-) -> None:
+@pytest.mark.cluster
+async def test_an_api_server_that_was_away_tells_what_was_missed(measured: Measured, tmp_path: Path) -> None:
     """While it is down another one of the same cluster deletes an object; back again, it remembers no history."""
-    ca, port = trustme.CA(), control_plane.free_port()
-    with control_plane.etcd(control_plane_binaries, tmp_path) as etcd_url:
+    programs, ca, port = binaries.control_plane(), trustme.CA(), control_plane.free_port()
+    with control_plane.etcd(programs, tmp_path) as etcd_url:
 
-        def api_server(port: int) -> AbstractContextManager[ControlPlane]:
-            return control_plane.api_server(control_plane_binaries, tmp_path, etcd_url, ca, port)
+        def api_server(port: int) -> AbstractContextManager[ApiServer]:
+            return control_plane.api_server(programs, tmp_path, etcd_url, ca, port)
 
         async with AsyncExitStack() as stack:
-            with api_server(port) as plane:
-                client = await stack.enter_async_context(_client(plane, tmp_path, measured))
+            with api_server(port) as first:
+                client = await stack.enter_async_context(_client(first, tmp_path, measured))
                 missed = await client.apply(CONFIG_MAP, _config_map("default", "missed", 0))
                 informer = Informer(
                     client,
@@ -100,9 +100,9 @@ async def test_an_api_server_that_was_away_tells_what_was_missed(
 
 
 @asynccontextmanager
-async def _client(plane: ControlPlane, folder: Path, measured: Measured) -> AsyncIterator[Client]:
+async def _client(api_server: ApiServer, folder: Path, measured: Measured) -> AsyncIterator[Client]:
     config = folder / f"config-{uuid4().hex[:8]}"
-    config.write_text(kubeconfig(plane, {"token": ADMIN_TOKEN}))
+    config.write_text(kubeconfig(api_server, {"token": api_server.token}))
     async with login(Kubeconfig(str(config))) as logged_in:
         yield Client(Transport(logged_in.session, logged_in.server, measured.metrics))
 

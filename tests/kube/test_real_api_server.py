@@ -9,18 +9,21 @@ from conch.kube.client import Client
 from conch.kube.errors import AlreadyExistsError, ConflictError, GoneError, InvalidError, NotFoundError
 from conch.kube.informer import Informer, Selection
 from conch.kube.recorder import Happening, Recorder
-from conch.kube.resources import CONFIG_MAP, EVENT, NAMESPACE, POD, SERVICE_ACCOUNT, KubeObject, Resource
+from conch.kube.resources import CONFIG_MAP, EVENT, POD, KubeObject, Resource
 from conch.kube.watching import WatchEventType
 from kube.conftest import Measured, until
-
-pytestmark = pytest.mark.cluster
 
 CRD = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 SHELL = Resource("conch.test", "v1", "shells", "Shell")
 
 
+OURS = "conch.test/made-by=test"
+"""Tells the ConfigMaps of a test from the one with the CA that is made in every namespace."""
+
+
 def config_map(namespace: str, name: str, **data: str) -> KubeObject:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": namespace, "name": name}, "data": data}
+    metadata = {"namespace": namespace, "name": name, "labels": {"conch.test/made-by": "test"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def pod(namespace: str, name: str) -> KubeObject:
@@ -28,18 +31,8 @@ def pod(namespace: str, name: str) -> KubeObject:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"namespace": namespace, "name": name, "labels": {"app": name}},
-        "spec": {"containers": [{"name": "engine", "image": "engine"}]},
+        "spec": {"schedulerName": "nobody", "containers": [{"name": "engine", "image": "engine"}]},
     }
-
-
-@pytest.fixture
-async def namespace(client: Client) -> str:
-    """A namespace of the test's own, where pods can be made."""
-    name = f"test-{uuid4().hex[:8]}"
-    await client.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": name, "name": "default"}}
-    await client.create(SERVICE_ACCOUNT, account)
-    return name
 
 
 async def test_apply_creates_and_changes_and_a_repetition_changes_nothing(client: Client, namespace: str) -> None:
@@ -154,7 +147,7 @@ async def test_a_label_of_a_pod_is_flipped_on_that_very_pod(client: Client, name
 async def test_a_list_in_pages_shows_one_state(client: Client, namespace: str) -> None:
     await asyncio.gather(*(client.apply(CONFIG_MAP, config_map(namespace, f"a-{i}")) for i in range(7)))
     names, versions = [], set()
-    async for page in client.pages(CONFIG_MAP, namespace, page_objects=3):
+    async for page in client.pages(CONFIG_MAP, namespace, label_selector=OURS, page_objects=3):
         assert len(page.items) <= 3
         names += [item["metadata"]["name"] for item in page.items]
         versions.add(page.resource_version)
@@ -173,17 +166,14 @@ async def test_a_list_selects_by_label(client: Client, namespace: str) -> None:
 
 async def test_a_watch_brings_every_change_after_the_list(client: Client, namespace: str) -> None:
     version = ""
-    async for page in client.pages(CONFIG_MAP, namespace):
+    async for page in client.pages(CONFIG_MAP, namespace, label_selector=OURS):
         version = page.resource_version
     made = await client.apply(CONFIG_MAP, config_map(namespace, "a", key="1"))
     await client.apply(CONFIG_MAP, config_map(namespace, "a", key="2"))
     await client.delete(CONFIG_MAP, namespace, "a", uid=made["metadata"]["uid"])
 
-    events = [
-        event
-        async for event in client.watch(CONFIG_MAP, namespace, resource_version=version, timeout_seconds=1)
-        if event.type is not WatchEventType.BOOKMARK
-    ]
+    told = client.watch(CONFIG_MAP, namespace, resource_version=version, timeout_seconds=1, label_selector=OURS)
+    events = [event async for event in told if event.type is not WatchEventType.BOOKMARK]
 
     assert [event.type for event in events] == ["ADDED", "MODIFIED", "DELETED"]
     versions = [int(event.resource_version) for event in events]
@@ -260,7 +250,7 @@ async def test_an_informer_follows_and_shows_own_writes_at_once(
     changes: asyncio.Queue[tuple[KubeObject | None, KubeObject | None]] = asyncio.Queue()
     informer = Informer(
         client,
-        Selection(CONFIG_MAP, namespace),
+        Selection(CONFIG_MAP, namespace, OURS),
         measured.metrics,
         on_change=lambda old, new: changes.put_nowait((old, new)),
     )
