@@ -1,7 +1,7 @@
 """What the API server does to an object before it validates it: nulls go, defaults of the schema come.
 
-Offline the same is done by the same schema, so that rules see the object that a server would judge. Nulls in lists and
-maps of values stay, as there, and are a wrong type (apiextensions-apiserver, pkg/apiserver/schema/defaulting).
+Offline the same is done by the same schema, so that rules see the object that a server would judge. A null in a list
+stays, as there, and is a wrong type (apiextensions-apiserver, pkg/apiserver/schema/defaulting).
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,8 @@ def defaulted(document: Any, schema: Schema) -> Any:
     """A copy of the document with defaults filled in and nulls of optional fields left out."""
     if isinstance(document, list) and "items" in schema:
         return [defaulted(item, schema["items"]) for item in document]
+    if isinstance(document, Mapping) and "additionalProperties" in schema:
+        return {name: value for name, value in document.items() if value is not None}
     if not isinstance(document, Mapping) or "properties" not in schema:
         return document
     members = schema["properties"]

@@ -34,10 +34,22 @@ _PASSING_NAME: Final = f"{_CUT}.replace('-', ' ').trim().replace(' ', '-')"
 class LLMDeploymentSpec(ApiObject):
     """What to serve and how."""
 
-    model: Annotated[Model, Field(description="The model to serve.")]
-    engine: Annotated[Engine, Field(description="The inference server and its settings.")] = Engine()
+    model: Annotated[
+        Model, Field(description="The model to serve: from the Hugging Face Hub or from a claim; exactly one of both.")
+    ]
+    engine: Annotated[
+        Engine,
+        Field(
+            description="The inference server and its settings. What is unset is left to the engine, unless the field "
+            "says otherwise; status.plan shows what is in effect."
+        ),
+    ] = Engine()
     parallelism: Annotated[
-        Parallelism, Field(description="How one replica is spread over GPUs. What is left out is 1.")
+        Parallelism,
+        Field(
+            description="How one replica is spread over GPUs: it takes tensor x pipeline x data of them. What is left "
+            "out is 1."
+        ),
     ] = Parallelism()
     accelerator: Annotated[Accelerator, Field(description="Which GPUs the pods run on.")] = Accelerator()
     replicas: Annotated[
@@ -45,12 +57,15 @@ class LLMDeploymentSpec(ApiObject):
         Field(
             ge=0,
             le=1000,
-            description="How often the whole model is served; each replica takes tensor x pipeline x data GPUs. "
-            "'kubectl scale' and autoscalers write it. 0 stops all engines and keeps the rest.",
+            description="How many times the whole model is served. Each replica takes tensor x pipeline x data GPUs. "
+            "'kubectl scale' and autoscalers write this field; changing it restarts nothing. 0 stops all engines and "
+            "keeps everything else.",
         ),
     ] = 1
-    rollout: Annotated[Rollout, Field(description="How a change reaches the running engines.")] = Rollout()
-    pod: Annotated[Pod, Field(description="Settings of the engine's pods.")] = Pod()
+    rollout: Annotated[Rollout, Field(description="How a change of the spec reaches the engines that run.")] = Rollout()
+    pod: Annotated[
+        Pod, Field(description="Settings of the engines' pods: where they run, and what they carry beside the engine.")
+    ] = Pod()
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -65,7 +80,10 @@ class LLMDeploymentSpec(ApiObject):
 
 
 class LLMDeployment(ApiObject):
-    """A large language model, served on GPUs."""
+    """A large language model, served on GPUs by Triton Inference Server with the vLLM backend.
+
+    Clients in the cluster reach it at the address in status.url; status.conditions say what is the case and why.
+    """
 
     api_version: Annotated[str, Field(description=f"Group and version of the resource: {API_VERSION}.")]
     kind: Annotated[str, Field(description=f"Kind of the resource: {KIND}.")]

@@ -240,6 +240,7 @@ class Accelerator(ApiObject):
         Rule(
             "!has(self.extendedResource) || "
             "self.extendedResource.matches('^nvidia[.]com/(gpu|gpu[.]shared|mig-[0-9]+g[.][0-9]+gb([.][0-9a-z.]+)?)$')",
-            "extendedResource must be nvidia.com/gpu, nvidia.com/gpu.shared or a partition such as nvidia.com/mig-3g.40gb",
+            "extendedResource must be nvidia.com/gpu, nvidia.com/gpu.shared or a partition, for example "
+            "nvidia.com/mig-3g.40gb",
         ),
     )

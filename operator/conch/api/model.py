@@ -75,10 +75,8 @@ class HuggingFaceModel(ApiObject):
         Rule(
             f"self.repo.matches('{_REPO}') && !self.repo.contains('--') && !self.repo.contains('..') && "
             "!self.repo.endsWith('.git')",
-            "repo must be 'organisation/name' as on the Hugging Face Hub: letters, digits, '-', '_' and '.', no '--' or "
-            "'..', no '.git' at the end",
-            "'repo \\'' + self.repo + '\\' must be \\'organisation/name\\' as on the Hugging Face Hub: letters, digits, "
-            "\\'-\\', \\'_\\' and \\'.\\', no \\'--\\' or \\'..\\', no \\'.git\\' at the end'",
+            "repo must be 'organisation/name' as on the Hugging Face Hub: letters, digits, '-', '_' and '.', without "
+            "'--' or '..' and without '.git' at the end",
         ),
     )
 

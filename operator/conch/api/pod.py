@@ -122,10 +122,10 @@ class EnvironmentVariable(ApiObject):
         Field(
             min_length=1,
             max_length=128,
-            description="Allowed are NCCL_*, TORCH_NCCL_* and VLLM_USE_*, but for those that name a plugin, a file or an "
-            "address; and CUDA_DEVICE_MAX_CONNECTIONS, GLOO_SOCKET_IFNAME, OMP_NUM_THREADS, PYTORCH_CUDA_ALLOC_CONF, "
-            "TZ, UCX_NET_DEVICES, UCX_TLS, VLLM_ATTENTION_BACKEND, VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS, "
-            "VLLM_LOGGING_LEVEL and VLLM_WORKER_MULTIPROC_METHOD.",
+            description="Allowed are NCCL_*, TORCH_NCCL_* and VLLM_USE_*, but for those that name a plugin, a file or "
+            "an address; and CUDA_DEVICE_MAX_CONNECTIONS, GLOO_SOCKET_IFNAME, OMP_NUM_THREADS, "
+            "PYTORCH_CUDA_ALLOC_CONF, TZ, UCX_NET_DEVICES, UCX_TLS, VLLM_ATTENTION_BACKEND, "
+            "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS, VLLM_LOGGING_LEVEL and VLLM_WORKER_MULTIPROC_METHOD.",
         ),
     ]
     value: Annotated[str, Field(max_length=1024, description="Value, taken literally.")]
@@ -147,11 +147,19 @@ class Resources(ApiObject):
 
     requests: Annotated[
         dict[str, Quantity],
-        Field(max_length=3, description="What the scheduler reserves: cpu, memory, ephemeral-storage."),
+        Field(
+            max_length=3,
+            description="What the scheduler reserves, by name: cpu, memory, ephemeral-storage; for example "
+            "memory: 64Gi. Each one that is unset is computed.",
+        ),
     ] = {}
     limits: Annotated[
         dict[str, Quantity],
-        Field(max_length=3, description="What the pod may use at most: cpu, memory, ephemeral-storage."),
+        Field(
+            max_length=3,
+            description="What the engine may use at most, by name: cpu, memory, ephemeral-storage. The "
+            "memory limit is the memory request unless set; cpu is not limited unless set.",
+        ),
     ] = {}
 
     rules: ClassVar[tuple[Rule, ...]] = (
@@ -184,9 +192,16 @@ class Pod(ApiObject):
         tuple[EnvironmentVariable, ...],
         Field(max_length=32, description="Variables of the engine's container, each name once."),
     ] = ()
-    labels: Annotated[dict[str, LabelValue], Field(max_length=32, description="Labels to add to the pods.")] = {}
+    labels: Annotated[
+        dict[str, LabelValue],
+        Field(max_length=32, description="Labels to add to the pods, for example 'team: search'."),
+    ] = {}
     annotations: Annotated[
-        dict[str, AnnotationValue], Field(max_length=32, description="Annotations to add to the pods.")
+        dict[str, AnnotationValue],
+        Field(
+            max_length=32,
+            description="Annotations to add to the pods. Changing one is a change of the pods and restarts them.",
+        ),
     ] = {}
     resources: Annotated[
         Resources | None, Field(description="CPU, memory and disk. Unset: computed from the number of GPUs.")

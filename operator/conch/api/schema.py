@@ -1,9 +1,9 @@
 """Pydantic classes as the structural schemas of Kubernetes: what `kubectl explain` prints and the API server enforces.
 
-The shape comes from the classes, the CEL rules and list types from their class variables. What pydantic writes and a
-structural schema refuses is written otherwise from the start: references are inlined, null branches, titles, `const` and
-`additionalProperties: false` are left out (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/
-custom-resource-definitions/#specifying-a-structural-schema).
+The shape comes from the classes, the CEL rules and list types from their class variables. References are inlined; null
+branches, titles, `const` and `additionalProperties: false`, which pydantic writes and a structural schema refuses, are
+left out (kubernetes.io/docs, "Extend the Kubernetes API with CustomResourceDefinitions", "Specifying a structural
+schema").
 
 Only scalars that are not empty become defaults. A default is stored with the object and can never be told from a wish,
 so what is computed later, empty lists, and objects whose members have defaults of their own are left out.
@@ -106,7 +106,18 @@ def _inlined(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
         node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
-    return {key: _inlined_member(key, node[key], definitions) for key in _ORDER if key in node}
+    schema = {key: _inlined_member(key, node[key], definitions) for key in _ORDER if key in node}
+    return {**schema, "description": _manual(schema)} if "description" in schema else schema
+
+
+def _manual(schema: Schema) -> str:
+    """The description on one line, with the range and the default, which `kubectl explain` does not show."""
+    sentences = [" ".join(schema["description"].split())]
+    if "minimum" in schema and "maximum" in schema:
+        sentences.append(f"From {schema['minimum']} to {schema['maximum']}.")
+    if "default" in schema:
+        sentences.append(f"Default: {schema['default']}.")
+    return " ".join(sentences)
 
 
 def _inlined_member(key: str, value: Any, definitions: Mapping[str, Any]) -> Any:

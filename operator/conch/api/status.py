@@ -6,7 +6,9 @@ from pydantic import Field
 
 from conch.api.objects import ApiObject
 
-_LARGEST_GENERATION: Final = 2**63 - 1
+_LARGEST_GENERATION: Final = 2**53 - 1
+"""The largest integer that every reader of JSON keeps exactly."""
+
 Text = Annotated[str, Field(max_length=1024)]
 
 

@@ -74,15 +74,22 @@ def _choice(details: ErrorDetails) -> str:
     return f"must be {expected}{quoting}, not {_found(value)}"
 
 
+def _quantity(details: ErrorDetails) -> str:
+    value = details["input"]
+    quoting = f': write "{value}" in quotes' if isinstance(value, float) else f", not {_found(value)}"
+    return details["msg"] + quoting
+
+
 def _pattern(details: ErrorDetails) -> str:
     return f"is {_found(details['input'])} and must match {details['ctx']['pattern']}"
 
 
 def _length(details: ErrorDetails) -> str:
-    context = details["ctx"]
+    value, context = details["input"], details["ctx"]
+    if not value:
+        return "must not be empty"
     bound = f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
-    unit = "characters" if isinstance(details["input"], str) else "entries"
-    return f"must have {bound} {unit}, not {len(details['input'])}"
+    return f"must have {bound} {'characters' if isinstance(value, str) else 'entries'}, not {len(value)}"
 
 
 def _found(value: Any) -> str:
@@ -109,6 +116,6 @@ _WORDS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "string_pattern_mismatch": _pattern,
     "enum": _choice,
     "literal_error": _choice,
-    "quantity": lambda details: f"{details['msg']}, not {_found(details['input'])}",
+    "quantity": _quantity,
 }
 """Every kind of problem that the classes can meet, and what to say of it; others keep pydantic's own words."""

@@ -1,0 +1,141 @@
+"""Offline reading: what is accepted becomes an object, what is not is refused with the words a user can act on."""
+
+import datetime
+from typing import Any
+
+import pytest
+from api.documents import BAD, BROKEN_RULES, EVERYTHING, GOOD, Document, deployment
+from api.json_values import json_values, mutated
+from hypothesis import given
+
+from conch.api.objects import ApiObject
+from conch.api.parsing import InvalidResource, parse, parse_spec
+from conch.api.rules import Rule
+
+
+def problems(document: Any) -> tuple[str, ...]:
+    with pytest.raises(InvalidResource) as refusal:
+        parse(document)
+    return refusal.value.problems
+
+
+@pytest.mark.parametrize("document", GOOD.values(), ids=GOOD.keys())
+def test_good_documents_are_accepted(document: Document) -> None:
+    assert parse(document).metadata["name"] == document["metadata"]["name"]
+
+
+@pytest.mark.parametrize(("document", "problem"), [*BAD.values(), *BROKEN_RULES.values()], ids=[*BAD, *BROKEN_RULES])
+def test_bad_documents_are_refused_in_words(document: Document, problem: str) -> None:
+    assert problem in problems(document)[0]
+
+
+def test_every_problem_is_told() -> None:
+    document = deployment(model={"persistentVolumeClaim": {"claimName": "m"}, "cache": {"emptyDir": {}}}, replicas=1)
+    document["spec"]["parallelism"] = {"tensor": 16, "pipeline": 2}
+    assert [problem.partition(":")[0] for problem in problems(document)] == ["spec.model", "spec.parallelism"]
+
+
+def test_every_rule_is_broken_by_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: set[Rule] = set()
+    judge = Rule.problem
+
+    def recording(rule: Rule, value: Document) -> str | None:
+        problem = judge(rule, value)
+        if problem is not None:
+            broken.add(rule)
+        return problem
+
+    monkeypatch.setattr(Rule, "problem", recording)
+    for document, _ in BROKEN_RULES.values():
+        problems(document)
+    everything = {rule for cls in ApiObject.__subclasses__() for rule in cls.rules}
+    assert everything - broken == set()
+
+
+def test_rules_explain_with_their_own_expression_not_with_the_fallback() -> None:
+    for document, problem in BROKEN_RULES.values():
+        for cls in ApiObject.__subclasses__():
+            for rule in cls.rules:
+                if rule.message_expression is not None:
+                    assert rule.message not in problems(document), problem
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ([], "an LLMDeployment must be an object with apiVersion, kind, metadata and spec, not a list"),
+        (None, "an LLMDeployment must be an object with apiVersion, kind, metadata and spec, not nothing"),
+        ({**deployment(), "kind": "Pod"}, "kind must be LLMDeployment, not 'Pod'"),
+        ({**deployment(), "apiVersion": "conch.dev/v1"}, "apiVersion must be conch.dev/v1alpha1, not 'conch.dev/v1'"),
+        ({**deployment(), "metadata": {}}, "metadata.name is required and must be text"),
+        ({**deployment(), "metadata": {"name": 7}}, "metadata.name is required and must be text"),
+        (
+            {**deployment(), "metadata": {"name": "a", "namespace": 7}},
+            "metadata.namespace must be text: put it in quotes",
+        ),
+    ],
+)
+def test_what_is_no_deployment_at_all(document: Any, problem: str) -> None:
+    assert problems(document) == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"replicas": float("nan")}, "spec.replicas must be a finite number, not nan"),
+        ({"pod": {"annotations": {1: "a"}}}, "spec.pod.annotations has the key 1, which is not text: put it in quotes"),
+        ({"pod": {"annotations": {"a": datetime.date(2026, 1, 2)}}}, "put datetime.date(2026, 1, 2) in quotes"),
+        ({"pod": {"annotations": {"a": "\ud800"}}}, "spec.pod.annotations.a holds half a character"),
+    ],
+)
+def test_what_yaml_can_say_and_json_cannot(spec: Document, problem: str) -> None:
+    assert problem in problems(deployment(**spec))[0]
+
+
+def test_a_status_is_not_looked_at() -> None:
+    assert parse({**deployment(), "status": {"of": ["a", "newer version"]}}).status is None
+
+
+def test_a_document_without_end_is_refused() -> None:
+    endless: Document = {}
+    endless["deeper"] = endless
+    assert "nested deeper than 64 levels" in problems(deployment(engine=endless))[0]
+
+
+def test_a_spec_from_the_server_is_read_with_its_defaults() -> None:
+    spec = parse_spec(deployment(engine={"maxModelLength": 4096})["spec"])
+    assert (spec.replicas, spec.engine.drain_seconds, spec.engine.max_model_length) == (1, 60, 4096)
+
+
+def test_the_spec_alone_is_refused_with_whole_paths() -> None:
+    with pytest.raises(InvalidResource) as refusal:
+        parse_spec(deployment(engine={"drainSeconds": -1}, parallelism={"tensor": 99})["spec"])
+    assert refusal.value.problems == (
+        "spec.engine.drainSeconds must be at least 0, not -1",
+        "spec.parallelism.tensor must be at most 16, not 99",
+    )
+
+
+def test_what_the_user_set_survives_the_round_trip() -> None:
+    spec = parse(EVERYTHING).spec.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
+    assert parse({**EVERYTHING, "spec": spec}) == parse(EVERYTHING)
+    assert spec["engine"] == {key: value for key, value in EVERYTHING["spec"]["engine"].items() if key != "type"}
+    assert "extendedResource" not in spec["accelerator"]
+
+
+@given(json_values())
+def test_any_json_is_accepted_or_refused(document: Any) -> None:
+    _accept_or_refuse(document)
+
+
+@given(mutated(EVERYTHING))
+def test_any_change_of_a_document_is_accepted_or_refused(document: Any) -> None:
+    _accept_or_refuse(document)
+
+
+def _accept_or_refuse(document: Any) -> None:
+    try:
+        parse(document)
+    except InvalidResource as refusal:
+        assert refusal.problems  # noqa: PT017
+        assert not any("\n" in problem for problem in refusal.problems)  # noqa: PT017
