@@ -6,8 +6,7 @@ import time
 
 import aiohttp
 import pytest
-
-from conftest import COMMAND, Pod
+from simulated_pods import COMMAND, Pod
 
 HEALTH = "/v2/health/ready"
 

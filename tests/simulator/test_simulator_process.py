@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
-
-from conftest import Pod
+from simulated_pods import Pod
 
 
 async def start(pod: Pod, *command: str, **env: str) -> asyncio.subprocess.Process:
