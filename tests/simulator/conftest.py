@@ -6,7 +6,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from simulated_pods import Pod
+
+from simulator.simulated_pods import Pod
 
 _addresses = (f"127.77.{high}.{low}" for high, low in itertools.product(range(1, 255), range(1, 255)))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulated_pods import CONFIG, Pod, mount
 
 from conch.simulator.words import count_tokens, word
+from simulator.simulated_pods import CONFIG, Pod, mount
 
 MODEL = "/v2/models/llama"
 SEVERAL = (

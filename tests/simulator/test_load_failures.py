@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulated_pods import COMMAND, CONFIG, Pod, mount
+
+from simulator.simulated_pods import COMMAND, CONFIG, Pod, mount
 
 LAST_LINE = "error: creating server: Internal - failed to load all models"
 KIND_GPU = CONFIG.replace("KIND_MODEL", "KIND_GPU")

@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from simulated_pods import COMMAND, CONFIG, PACE, Pod
 
 from conch.simulator.metrics import one_two_five
 from conch.simulator.words import count_tokens
+from simulator.simulated_pods import COMMAND, CONFIG, PACE, Pod
 
 MODEL = {"model": "llama", "version": "1"}
 VLLM_FAMILIES = {

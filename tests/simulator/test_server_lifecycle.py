@@ -6,7 +6,8 @@ import time
 
 import aiohttp
 import pytest
-from simulated_pods import COMMAND, Pod
+
+from simulator.simulated_pods import COMMAND, Pod
 
 HEALTH = "/v2/health/ready"
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import aiohttp
-from simulated_pods import Pod
+
+from simulator.simulated_pods import Pod
 
 
 async def start(pod: Pod, *command: str, **env: str) -> asyncio.subprocess.Process:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from simulated_pods import COMMAND, Pod, mount
+from simulator.simulated_pods import COMMAND, Pod, mount
 
 COMMIT = "0e9e39f249a16976918f6564b8830bc894c89659"
 FETCH = (
