@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import kubernetes
 import pytest
-from cluster.cluster import Cluster
 from kubernetes.client import ApiException, CustomObjectsApi
+from kubernetes.config import new_client_from_config
 
+from cluster.cluster import Cluster
 from conch.api.crd import NAME, custom_resource_definition
 from conch.api.deployment import GROUP, PLURAL, VERSION
 
@@ -35,7 +35,7 @@ def installed(cluster: Cluster) -> Cluster:
 @pytest.fixture(scope="session")
 def judged(installed: Cluster) -> Callable[[Any], Causes]:
     """What the API server says of a document, without storing it."""
-    api = CustomObjectsApi(kubernetes.config.new_client_from_config(str(installed.kubeconfig)))
+    api = CustomObjectsApi(new_client_from_config(str(installed.kubeconfig)))  # type: ignore[no-untyped-call]
 
     def judge(document: Any) -> Causes:
         try:
@@ -43,12 +43,12 @@ def judged(installed: Cluster) -> Callable[[Any], Causes]:
                 GROUP, VERSION, "default", PLURAL, document, dry_run="All", field_validation="Strict"
             )
         except ApiException as refusal:
-            return _causes(json.loads(refusal.body))
+            return _causes(json.loads(refusal.body or "{}"))
         return ()
 
     return judge
 
 
 def _causes(status: dict[str, Any]) -> Causes:
-    causes = status.get("details", {}).get("causes") or [{"field": "", "message": status["message"]}]
+    causes = status.get("details", {}).get("causes") or [{"field": "", "message": status.get("message", "refused")}]
     return tuple((cause.get("field", ""), cause["message"]) for cause in causes)

@@ -237,9 +237,9 @@ BROKEN_RULES: dict[str, tuple[Document, str]] = {
     "empty cache": (deployment(model={**HUB, "cache": {}}), "spec.model.cache: cache must have exactly one of"),
     "branch": (
         hub(revision="main"),
-        "spec.model.huggingFace: revision must be a full commit of 40 hexadecimal characters, because a branch can move "
-        "under a running model; 'git ls-remote https://huggingface.co/Qwen/Qwen3-8B' shows the commit that 'main' may "
-        "point to",
+        "spec.model.huggingFace: revision must be a full commit of 40 hexadecimal characters, because a branch can "
+        "move under a running model; 'git ls-remote https://huggingface.co/Qwen/Qwen3-8B' shows the commit that 'main' "
+        "may point to",
     ),
     "branch with a newline": (hub(revision="main\n"), "revision must be a full commit of 40 hexadecimal characters"),
     "short commit": (hub(revision=COMMIT[:12]), "revision must be a full commit of 40 hexadecimal characters"),

@@ -47,6 +47,6 @@ def _places(value: Any, place: Place) -> Iterator[Place]:
 def _replaced(value: Any, place: Place, by: Any) -> Any:
     if not place:
         return by
-    copy = list(value) if isinstance(value, list) else dict(value)
+    copy: Any = list(value) if isinstance(value, list) else dict(value)
     copy[place[0]] = _replaced(value[place[0]], place[1:], by)
     return copy

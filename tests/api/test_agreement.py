@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+
 from api.conftest import Causes
 from api.documents import BAD, BROKEN_RULES, EVERYTHING, GOOD, Document
 from api.json_values import mutated
-from hypothesis import HealthCheck, given, settings
-
 from conch.api.parsing import InvalidResource, parse
 
 pytestmark = pytest.mark.cluster

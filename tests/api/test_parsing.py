@@ -1,16 +1,18 @@
 """Offline reading: what is accepted becomes an object, what is not is refused with the words a user can act on."""
 
-import datetime
+import datetime as dt
 from typing import Any
 
 import pytest
-from api.documents import BAD, BROKEN_RULES, EVERYTHING, GOOD, Document, deployment
-from api.json_values import json_values, mutated
 from hypothesis import given
 
+from api.documents import BAD, BROKEN_RULES, EVERYTHING, GOOD, Document, deployment
+from api.json_values import json_values, mutated
 from conch.api.objects import ApiObject
 from conch.api.parsing import InvalidResource, parse, parse_spec
 from conch.api.rules import Rule
+
+CLASSES = [cls for cls in ApiObject.__subclasses__() if cls.__module__.startswith("conch.")]
 
 
 def problems(document: Any) -> tuple[str, ...]:
@@ -48,13 +50,12 @@ def test_every_rule_is_broken_by_an_example(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Rule, "problem", recording)
     for document, _ in BROKEN_RULES.values():
         problems(document)
-    everything = {rule for cls in ApiObject.__subclasses__() for rule in cls.rules}
-    assert everything - broken == set()
+    assert {rule for cls in CLASSES for rule in cls.rules} - broken == set()
 
 
 def test_rules_explain_with_their_own_expression_not_with_the_fallback() -> None:
     for document, problem in BROKEN_RULES.values():
-        for cls in ApiObject.__subclasses__():
+        for cls in CLASSES:
             for rule in cls.rules:
                 if rule.message_expression is not None:
                     assert rule.message not in problems(document), problem
@@ -84,7 +85,7 @@ def test_what_is_no_deployment_at_all(document: Any, problem: str) -> None:
     [
         ({"replicas": float("nan")}, "spec.replicas must be a finite number, not nan"),
         ({"pod": {"annotations": {1: "a"}}}, "spec.pod.annotations has the key 1, which is not text: put it in quotes"),
-        ({"pod": {"annotations": {"a": datetime.date(2026, 1, 2)}}}, "put datetime.date(2026, 1, 2) in quotes"),
+        ({"pod": {"annotations": {"a": dt.date(2026, 1, 2)}}}, "put datetime.date(2026, 1, 2) in quotes"),
         ({"pod": {"annotations": {"a": "\ud800"}}}, "spec.pod.annotations.a holds half a character"),
     ],
 )
