@@ -40,18 +40,20 @@ def crd() -> None:
 
 @app.command()
 def run(
-    port: Annotated[int, typer.Option(help="Port of /healthz, /readyz and /metrics; 0 for none.")] = 8080,
+    address: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics; :: for IPv6.")] = "0.0.0.0",  # noqa: S104 - probes and Prometheus come by the pod's address
+    port: Annotated[int, typer.Option(help="Their port; 0 for none.")] = 8080,
     log_level: Annotated[LogLevel, typer.Option(help="How much to log.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="json for collectors, text for people.")] = LogFormat.TEXT,
 ) -> None:
     """Run the operator against the cluster of the kubeconfig or of the pod it runs in."""
+    from conch.controller.health import Listen
     from conch.controller.process import CustomResourceMissingError
     from conch.controller.process import run as run_operator
     from conch.kube.errors import KubeError
 
     configure(log_level, log_format)
     try:
-        _run_on_fast_loop(run_operator(port))
+        _run_on_fast_loop(run_operator(Listen(address, port)))
     except (CustomResourceMissingError, KubeError) as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from failure

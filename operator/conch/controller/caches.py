@@ -80,13 +80,15 @@ class Caches:
         resource = self.resources.get(key.namespace, key.name)
         if resource is None:
             return None
-        found = Observation(resource)
-        uid = found.identity.uid
-        children = {kind: informer.store.by_index(_BY_DEPLOYMENT, uid) for kind, informer in self.informers.items()}
+        identity = Observation(resource).identity
+        children = {
+            kind: [child for child in informer.store.by_index(_BY_DEPLOYMENT, identity.uid) if _is_beside(child, key)]
+            for kind, informer in self.informers.items()
+        }
         return Observation(
             resource,
             {
-                kind: tuple(candidates) if kind == POD.kind else owned(candidates, found.identity)
+                kind: tuple(candidates) if kind == POD.kind else owned(candidates, identity)
                 for kind, candidates in children.items()
             },
         )
@@ -100,6 +102,11 @@ class Caches:
         for version in (old, new):
             if version is not None and (name := version["metadata"].get("labels", {}).get(NAME)):
                 self._on_key(Key(version["metadata"]["namespace"], name))
+
+
+def _is_beside(child: KubeObject, key: Key) -> bool:
+    """Labels and owner references can name anything; what lies in another namespace is never a child."""
+    return bool(child["metadata"]["namespace"] == key.namespace)
 
 
 def _only_status_differs(old: KubeObject | None, new: KubeObject | None) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -13,10 +14,18 @@ Check = Callable[[], str | None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to serve; port 0 turns it off."""
+
+    address: str
+    port: int
+
+
 @asynccontextmanager
-async def health_server(port: int, registry: CollectorRegistry, alive: Check, ready: Check) -> AsyncIterator[None]:
-    """Serves while the context is open; port 0 turns it off."""
-    if port == 0:
+async def health_server(listen: Listen, registry: CollectorRegistry, alive: Check, ready: Check) -> AsyncIterator[None]:
+    """Serves while the context is open."""
+    if listen.port == 0:
         yield
         return
     app = web.Application()
@@ -30,7 +39,7 @@ async def health_server(port: int, registry: CollectorRegistry, alive: Check, re
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - probes and Prometheus come by the pod address
+        await web.TCPSite(runner, listen.address, listen.port).start()
         yield
     finally:
         await runner.cleanup()

@@ -14,7 +14,7 @@ import kopf
 from prometheus_client import CollectorRegistry
 
 from conch.controller.caches import LLM_DEPLOYMENT, Caches, Key
-from conch.controller.health import health_server
+from conch.controller.health import Listen, health_server
 from conch.controller.reconcile import Reconciler
 from conch.controller.reporter import Reporter
 from conch.controller.shell import settings, shell
@@ -41,7 +41,7 @@ class CustomResourceMissingError(Exception):
     """The API server does not know LLMDeployment."""
 
 
-async def run(port: int) -> None:
+async def run(listen: Listen) -> None:
     """Runs the operator until SIGTERM. Raises CustomResourceMissingError when the CRD is not installed."""
     async with login(find_credentials()) as session:
         registry = CollectorRegistry()
@@ -60,7 +60,7 @@ async def run(port: int) -> None:
         ]
         async with (
             _background(*work) as tasks,
-            health_server(port, registry, lambda: _trouble(tasks, caches), lambda: _not_ready(caches)),
+            health_server(listen, registry, lambda: _trouble(tasks, caches), lambda: _not_ready(caches)),
         ):
             await caches.wait_synced()
             # Kopf ends by cancelling every task that is younger than itself, so ours start first.

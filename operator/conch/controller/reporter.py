@@ -11,7 +11,8 @@ from conch.controller.status import Status
 from conch.kube.client import Client
 from conch.kube.errors import ConflictError, NotFoundError
 from conch.kube.recorder import Happening, Recorder
-from conch.manifests.coverage import covers
+from conch.kube.resources import KubeObject
+from conch.manifests.identity import Identity
 
 _TOLD: Final = (ConditionType.READY, ConditionType.STALLED, ConditionType.CAPACITY_AVAILABLE)
 
@@ -29,20 +30,23 @@ class Reporter:
         before = observation.resource.get("status", {})
         if _is_reported(before, status):
             return
-        identity = observation.identity
-        document = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "metadata": {"name": identity.name, "namespace": identity.namespace, "uid": identity.uid},
-            "status": status,
-        }
         try:
-            answer = await self._client.apply_status(LLM_DEPLOYMENT, document)
+            answer = await self._write(observation.identity, status)
         except (NotFoundError, ConflictError):  # deleted meanwhile: there is nobody to tell
             return
         self._caches.resources.observe(answer)
         for happening in transitions(before, status):
-            self._recorder.tell(document, happening)
+            self._recorder.tell(answer, happening)
+
+    async def _write(self, identity: Identity, status: Status) -> KubeObject:
+        metadata = {"name": identity.name, "namespace": identity.namespace, "uid": identity.uid}
+        document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
+        answer = await self._client.apply_status(LLM_DEPLOYMENT, document)
+        if _is_reported(answer["status"], status):
+            return answer
+        # Others wrote fields that we do not state, and an apply leaves those to them.
+        patch = {"metadata": {"uid": identity.uid}, "status": replacement(answer["status"], status)}
+        return await self._client.merge_patch_status(LLM_DEPLOYMENT, identity.namespace, identity.name, patch)
 
 
 def transitions(before: Status, after: Status) -> list[Happening]:
@@ -55,9 +59,22 @@ def transitions(before: Status, after: Status) -> list[Happening]:
     ]
 
 
+def replacement(before: Status, after: Status) -> Status:
+    """The JSON merge patch (RFC 7386) that leaves of `before` exactly `after`."""
+    gone = dict.fromkeys(before.keys() - after.keys())
+    return gone | {
+        key: replacement(before[key], value) if isinstance(value, dict) and isinstance(before.get(key), dict) else value
+        for key, value in after.items()
+    }
+
+
 def _is_reported(before: Status, after: Status) -> bool:
-    types = [[condition["type"] for condition in status.get("conditions", ())] for status in (before, after)]
-    return types[0] == types[1] and covers(before, after) and before.keys() == after.keys()
+    return _by_type(before) == _by_type(after)
+
+
+def _by_type(status: Status) -> Status:
+    """The API server keeps conditions as a map, whose order says nothing."""
+    return {**status, "conditions": {condition["type"]: condition for condition in status.get("conditions", ())}}
 
 
 def _is_news(old: dict[str, Any] | None, new: dict[str, Any]) -> bool:

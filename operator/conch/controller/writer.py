@@ -5,25 +5,33 @@ It decides nothing but whose an object is: a name that is taken by somebody else
 
 import asyncio
 import logging
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn, TypeVar
 
 from conch.api.deployment import KIND
 from conch.controller.caches import CHILDREN, LLM_DEPLOYMENT, Caches
 from conch.controller.decision import Decision, PodMark, Removal
 from conch.controller.observation import Observation, controller_uid
 from conch.kube.client import Client
-from conch.kube.errors import ConflictError, InvalidError, NotFoundError
+from conch.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from conch.kube.resources import CONFIG_MAP, CONTROLLER_REVISION, POD, KubeObject, Resource
 from conch.manifests.identity import Manifest
+from conch.rollout.fleet import Observed
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SLOT_KIND: Final = "ReplicaSet"
 
 
 class ResourceGoneError(Exception):
-    """The resource that a cache still shows is deleted or replaced: nothing may be created for it."""
+    """The resource that a cache still shows is deleted, replaced, or goes with its namespace: nothing is created."""
+
+
+class _NameTakenError(Exception):
+    """A child's name belongs to somebody else; the message says to whom and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,51 +50,70 @@ class Writer:
         self._caches = caches
 
     async def carry_out(self, observation: Observation, decision: Decision) -> Outcome:
-        """Applies, marks and removes. Raises ResourceGoneError, or KubeError for what is worth another try."""
+        """Applies, marks and removes. Raises ResourceGoneError, or KubeError for what is worth another try.
+
+        Slots come after what they need, and not at all while somebody else holds the name of that.
+        """
         if decision.applies and not any(observation.children.values()):
             await self._make_sure_it_exists(observation)
         slots = [manifest for manifest in decision.applies if manifest["kind"] == _SLOT_KIND]
         base = [manifest for manifest in decision.applies if manifest["kind"] != _SLOT_KIND]
-        conflicts = [*await self._apply_all(observation, base), *await self._apply_all(observation, slots)]
-        await asyncio.gather(*(self._mark(observation, mark) for mark in decision.marks))
-        await asyncio.gather(*(self._remove(observation, removal) for removal in decision.removals))
-        return Outcome(bool(decision.applies or decision.marks or decision.removals), tuple(conflicts))
+        conflicts = await self._apply_all(observation, base) or await self._apply_all(observation, slots)
+        await _settle(self._mark(observation, mark) for mark in decision.marks)
+        await _settle(self._remove(observation, removal) for removal in decision.removals)
+        return Outcome(bool(decision.applies or decision.marks or decision.removals), conflicts)
 
     async def _make_sure_it_exists(self, observation: Observation) -> None:
         identity = observation.identity
         try:
             live = await self._client.get(LLM_DEPLOYMENT, identity.namespace, identity.name)
         except NotFoundError:
+            self._caches.resources.observe_deleted(identity.uid)
             raise ResourceGoneError from None
         if live["metadata"]["uid"] != identity.uid or "deletionTimestamp" in live["metadata"]:
+            self._caches.resources.observe(live)
             raise ResourceGoneError
 
-    async def _apply_all(self, observation: Observation, manifests: list[Manifest]) -> list[str]:
-        conflicts = await asyncio.gather(*(self._apply(observation, manifest) for manifest in manifests))
-        return [conflict for conflict in conflicts if conflict is not None]
+    async def _apply_all(self, observation: Observation, manifests: Iterable[Manifest]) -> tuple[str, ...]:
+        """Applies side by side; returns in words whose objects stood in the way."""
+        conflicts = await _settle(self._apply(observation, manifest) for manifest in manifests)
+        return tuple(conflict for conflict in conflicts if conflict is not None)
 
     async def _apply(self, observation: Observation, manifest: Manifest) -> str | None:
-        resource = CHILDREN[manifest["kind"]]
-        observed = observation.child(manifest) or await self._unlabelled(manifest)
-        if observed is None:
-            answer = await self._client.apply(resource, manifest)
-        elif controller_uid(observed) != observation.identity.uid:
-            return _conflict(observed, observation)
-        else:
-            answer = await self._take_back(observed, manifest)
-        self._caches.informers[resource.kind].observe(answer)
-        logger.info("Applied %s %s", resource.kind, _place(manifest))
+        observed = observation.child(manifest)
+        try:
+            if observed is None:
+                observed, answer = await self._create(observation, manifest)
+            else:
+                answer = await self._take_back(observed, manifest)
+        except _NameTakenError as taken:
+            return str(taken)
+        except ApiError as refusal:
+            if _goes_with_its_namespace(refusal):
+                raise ResourceGoneError from refusal
+            raise
+        self._caches.informers[answer["kind"]].observe(answer)
+        _log_change(observed, answer)
         return None
 
-    async def _unlabelled(self, manifest: Manifest) -> KubeObject | None:
-        """The object that holds the name although the cache, which selects by label, does not show it."""
-        metadata = manifest["metadata"]
-        try:
-            return await self._client.get(CHILDREN[manifest["kind"]], metadata["namespace"], metadata["name"])
-        except NotFoundError:
-            return None
+    async def _create(self, observation: Observation, manifest: Manifest) -> tuple[Observed | None, KubeObject]:
+        """The new child; or the one that is ours although the cache, which selects by label, does not show it.
 
-    async def _take_back(self, observed: Any, manifest: Manifest) -> KubeObject:
+        Returns what was there before and the answer.
+        """
+        resource, metadata = CHILDREN[manifest["kind"]], manifest["metadata"]
+        try:
+            return None, await self._client.apply_new(resource, manifest)
+        except ConflictError as taken:
+            try:
+                holder = await self._client.get(resource, metadata["namespace"], metadata["name"])
+            except NotFoundError:
+                raise taken from None
+        if controller_uid(holder) != observation.identity.uid:
+            _refuse(holder, observation)
+        return holder, await self._take_back(holder, manifest)
+
+    async def _take_back(self, observed: Observed, manifest: Manifest) -> KubeObject:
         resource, uid = CHILDREN[manifest["kind"]], observed["metadata"]["uid"]
         try:
             pinned = {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
@@ -97,7 +124,7 @@ class Writer:
             # Somebody replaced it, and its data cannot be changed any more: make it anew.
             metadata = manifest["metadata"]
             await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=uid)
-            return await self._client.apply(resource, manifest)
+            return await self._client.apply_new(resource, manifest)
 
     async def _mark(self, observation: Observation, mark: PodMark) -> None:
         patch = {**mark.patch, "metadata": {**mark.patch["metadata"], "uid": mark.uid}}
@@ -127,20 +154,39 @@ def _has_immutable_data(resource: Resource) -> bool:
     return resource in (CONFIG_MAP, CONTROLLER_REVISION)
 
 
-def _conflict(observed: Any, observation: Observation) -> str:
-    metadata = observed["metadata"]
-    owner = next((owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")), None)
+def _refuse(holder: KubeObject, observation: Observation) -> NoReturn:
+    """Raises what the holder of a child's name, which is not ours, means for us."""
+    kind, name = holder["kind"], holder["metadata"]["name"]
+    owner = next((owner for owner in holder["metadata"].get("ownerReferences", ()) if owner.get("controller")), None)
     if owner is not None and owner["kind"] == KIND and owner["name"] == observation.identity.name:
         # A deleted resource of the same name: the garbage collector is on its way.
-        raise ConflictError(
-            409, {"message": f"{observed['kind']} {metadata['name']} of a deleted namesake still exists"}
-        )
-    holder = f"{owner['kind']} {owner['name']}" if owner else "nobody that Conch knows"
-    return (
-        f"{observed['kind']} {metadata['name']} exists and belongs to {holder}: rename the LLMDeployment, "
-        f"or delete it with 'kubectl delete {observed['kind'].lower()} -n {metadata['namespace']} {metadata['name']}'"
+        raise ConflictError(409, {"message": f"{kind} {name} of a deleted namesake still exists"})
+    owned_by = f"{owner['kind']} {owner['name']}" if owner else "nobody that Conch knows"
+    raise _NameTakenError(
+        f"{kind} {name} exists and belongs to {owned_by}: rename the LLMDeployment, "
+        f"or delete it with 'kubectl delete {kind.lower()} -n {observation.identity.namespace} {name}'"
     )
 
 
-def _place(manifest: Manifest) -> str:
-    return f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+def _goes_with_its_namespace(refusal: ApiError) -> bool:
+    """Whether nothing can be created because the namespace is being deleted, or is gone already."""
+    causes = refusal.details.get("causes") or ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes) or (
+        isinstance(refusal, NotFoundError) and refusal.details.get("kind") == "namespaces"
+    )
+
+
+def _log_change(before: Observed | None, after: KubeObject) -> None:
+    metadata = after["metadata"]
+    if before is None or before["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
+        done = "Created" if before is None else "Updated"
+        logger.info("%s %s %s/%s", done, after["kind"], metadata["namespace"], metadata["name"])
+
+
+async def _settle(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all, once all have ended: no write may outlive the reconcile that began it, even if one fails."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise failures[0]
+    return [result for result in results if not isinstance(result, BaseException)]

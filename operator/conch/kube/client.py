@@ -7,6 +7,7 @@ themselves: one that carries `metadata.uid` is only written while it has that UI
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 from conch.kube.resources import KubeObject, Resource
@@ -117,6 +118,12 @@ class Client:
         """
         return await self._apply(resource, item, force=False)
 
+    async def apply_new(self, resource: Resource, item: KubeObject) -> KubeObject:
+        """Server-side apply that only creates: `ConflictError` if the name is taken, whoever has it."""
+        # The API server creates what is missing whatever version is asked for, and no object has that of etcd's start.
+        pinned = {**item, "metadata": {**item["metadata"], "resourceVersion": "1"}}
+        return await self._apply(resource, pinned, force=False)
+
     async def apply_owned(self, resource: Resource, item: KubeObject) -> KubeObject:
         """Server-side apply by force, for what is known to be ours: takes back each field that others changed."""
         return await self._apply(resource, item, force=True)
@@ -130,11 +137,12 @@ class Client:
 
         Give `metadata.uid` in the patch to be sure which object is meant.
         """
-        params = _writing() | {"fieldManager": FIELD_MANAGER}
-        path = resource.path(namespace, name)
-        return await self._transport.request(
-            Call("patch", "PATCH", path, resource.plural, params, patch, content_type=_MERGE)
-        )
+        return await self._merge_patch(Call("patch", "PATCH", resource.path(namespace, name), resource.plural), patch)
+
+    async def merge_patch_status(self, resource: Resource, namespace: str, name: str, patch: KubeObject) -> KubeObject:
+        """JSON merge patch of the status alone: it can take away what others wrote there, which no apply can."""
+        path = resource.path(namespace, name, "status")
+        return await self._merge_patch(Call("patch", "PATCH", path, f"{resource.plural}/status"), patch)
 
     async def delete(
         self,
@@ -162,6 +170,10 @@ class Client:
         path = resource.path(namespace, name)
         answer = await self._transport.request(Call("delete", "DELETE", path, resource.plural, body=options))
         return None if answer["kind"] == "Status" else answer
+
+    async def _merge_patch(self, call: Call, patch: KubeObject) -> KubeObject:
+        params = _writing() | {"fieldManager": FIELD_MANAGER}
+        return await self._transport.request(replace(call, params=params, body=patch, content_type=_MERGE))
 
     async def _apply(
         self, resource: Resource, item: KubeObject, *, force: bool, subresource: str | None = None
