@@ -135,8 +135,8 @@ async def test_stream_sends_each_token_when_it_is_made(served: Pod, http: aiohtt
                 times.append(loop.time())
                 texts.append(json.loads(line[6:])["text_output"])
     assert texts == [word("hi", number) for number in range(1, 9)]
-    # a decoding iteration takes 10.5 ms and more; one lump at the end would show no time between first and last
-    assert times[-1] - times[0] == pytest.approx(7 * 0.0105, rel=0.5)
+    # A decoding iteration takes 10.5 ms; one lump at the end would show no time between first and last.
+    assert times[-1] - times[0] > 4 * 0.0105
 
 
 async def test_stream_without_streaming_is_one_event(served: Pod, http: aiohttp.ClientSession) -> None:
@@ -271,7 +271,7 @@ async def test_a_client_that_leaves_frees_the_engine(served: Pod, http: aiohttp.
         async with http.post(served.url(f"{MODEL}/generate_stream"), data=asked) as response:
             await response.content.readline()
     status, _ = await asyncio.wait_for(
-        post(http, served.url(f"{MODEL}/generate"), {"text_input": "next", "max_tokens": 1}), 1
+        post(http, served.url(f"{MODEL}/generate"), {"text_input": "next", "max_tokens": 1}), 5
     )
     assert status == 200
 

@@ -127,7 +127,7 @@ async def test_one_request_shows_the_closed_form(served: Pod, http: aiohttp.Clie
     g, d = PACE["per_decoding_sequence_seconds"], PACE["per_kv_token_seconds"]
     await generate(served, http, "x" * 400, 5)
     page = await scrape(served, http)
-    assert page("vllm:time_to_first_token_seconds_sum") == pytest.approx(a + b * 100, abs=1e-4)
+    assert page("vllm:time_to_first_token_seconds_sum") == pytest.approx(a + b * 100)
     assert page("vllm:time_per_output_token_seconds_sum") == pytest.approx(4 * (a + g) + d * (101 + 102 + 103 + 104))
 
 
@@ -178,6 +178,10 @@ async def test_buckets(served: Pod, http: aiohttp.ClientSession) -> None:
     assert list(page.buckets("vllm:request_prompt_tokens"))[-3:] == [1000, 2000, float("inf")]
     assert list(page.buckets("vllm:time_per_output_token_seconds"))[:3] == [0.01, 0.025, 0.05]
     assert list(page.buckets("nv_inference_first_response_histogram_ms")) == [100, 500, 2000, 5000, float("inf")]
+    await generate(served, http, "12345", 5)  # two tokens; a value at a bound counts below it
+    page = await scrape(served, http)
+    assert list(page.buckets("vllm:request_prompt_tokens").values())[:3] == [0, 1, 1]
+    assert list(page.buckets("vllm:request_generation_tokens").values())[:3] == [0, 0, 1]
     assert one_two_five(50) == (1, 2, 5, 10, 20, 50)
     assert one_two_five(49) == (1, 2, 5, 10, 20)
 

@@ -12,9 +12,9 @@ from typing import Final, Protocol
 from conch.simulator.batch import Batch, Iteration, Limits, Request, Token
 from conch.simulator.latency import LatencyModel
 
-_LATENESS_SECONDS: Final = 0.1
-"""How far the engine may run behind the wall clock before it gives that time up as lost. Below it, timers that fire a
-little late do not slow the engine down."""
+_LATENESS_SECONDS: Final = 1.0
+"""How far the engine may run behind the wall clock before it gives that time up as lost. Below it, timers that fire late
+do not slow the engine down: it catches up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Engine:
         generation = _Generation(now, now, asyncio.Queue())
         self._generations[request.id] = generation
         if self._driver is None:
-            self._driver = asyncio.create_task(self._drive())
+            self._driver = asyncio.create_task(self._drive(now))
         try:
             while True:
                 token = await generation.tokens.get()
@@ -88,8 +88,7 @@ class Engine:
         if self._driver is not None:
             self._driver.cancel()
 
-    async def _drive(self) -> None:
-        now = self._loop.time()
+    async def _drive(self, now: float) -> None:
         while (iteration := self._batch.step(now)) is not None:
             await asyncio.sleep(iteration.ends_at - self._loop.time())
             self._deliver(iteration)
