@@ -21,7 +21,7 @@ from conch.controller.shell import settings, shell
 from conch.controller.workers import Workers
 from conch.controller.writer import Writer
 from conch.kube.client import Client
-from conch.kube.credentials import find_credentials, login
+from conch.kube.credentials import Login, find_credentials, login
 from conch.kube.errors import KubeError, NotFoundError
 from conch.kube.metrics import KubeMetrics
 from conch.kube.recorder import Recorder
@@ -67,7 +67,14 @@ async def run(listen: Listen) -> None:
             async with _background(workers.run()) as working:
                 tasks += working
                 logger.info("Conch runs against %s", session.server)
-                await kopf.operator(registry=shell(session, caches.resources), settings=settings(), clusterwide=True)
+                await _run_kopf(session, caches)
+
+
+async def _run_kopf(session: Login, caches: Caches) -> None:
+    # Unless told, Kopf asks the DNS who it is, which takes seconds where there is none. The type is private to Kopf.
+    identity: Any = _instance()
+    registry = shell(session, caches.resources)
+    await kopf.operator(registry=registry, settings=settings(), clusterwide=True, identity=identity)
 
 
 async def _list_resources(client: Client, caches: Caches) -> None:

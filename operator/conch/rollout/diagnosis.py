@@ -108,9 +108,18 @@ def _ended(end: Mapping[str, Any]) -> str:
 def _starting(pod: Observed) -> Diagnosis:
     engine: Mapping[str, Any] = next(iter(pod.get("status", {}).get("containerStatuses", ())), {})
     if engine.get("started"):
-        return Diagnosis(Reason.NOT_READY, f"pod {_name(pod)} does not answer its readiness probe", _started(pod))
+        return _loaded(pod, engine)
     doing = "loads the model" if engine.get("state", {}).get("running") else _waits_for(pod)
     return Diagnosis(Reason.STARTING, f"pod {_name(pod)} {doing}", _started(pod))
+
+
+def _loaded(pod: Observed, engine: Mapping[str, Any]) -> Diagnosis:
+    """Not ready since before its engine started means that readiness was only not probed yet."""
+    ready = next((item for item in _conditions(pod) if item["type"] == "Ready"), {})
+    engine_started = engine.get("state", {}).get("running", {}).get("startedAt", "")
+    if str(ready.get("lastTransitionTime", "")) <= engine_started:
+        return Diagnosis(Reason.STARTING, f"pod {_name(pod)} is loaded and about to serve", _started(pod))
+    return Diagnosis(Reason.NOT_READY, f"pod {_name(pod)} does not answer its readiness probe", _started(pod))
 
 
 def _waits_for(pod: Observed) -> str:
