@@ -13,8 +13,8 @@ from conch.simulator.batch import Batch, Iteration, Limits, Request, Token
 from conch.simulator.latency import LatencyModel
 
 _LATENESS_SECONDS: Final = 1.0
-"""How far the engine may run behind the wall clock before it gives that time up as lost. Below it, timers that fire late
-do not slow the engine down: it catches up."""
+"""How far the engine may run behind the wall clock before it gives that time up as lost. Below it, a timer that fires
+late does not slow the engine down: it catches up."""
 
 
 @dataclass(frozen=True, slots=True)
