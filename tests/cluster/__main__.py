@@ -48,6 +48,8 @@ def run(
     """Run a command with a cluster of its own; exit as it does."""
     with launch.running(_folder(state), _options(nodes, images)) as cluster:
         outcome = subprocess.run([*TIED, *command], env=cluster.environment(), check=False)
+        for failure in cluster.control().status().failures:
+            print(f"CLUSTER: {failure}", file=sys.stderr)
     sys.exit(outcome.returncode)
 
 
@@ -82,6 +84,7 @@ def install_prerequisites() -> None:
 @app.command()
 def build() -> None:
     """Build and fetch the programs ahead of the first start."""
+    prerequisites.ensure_programs()
     print(binaries.control_plane())
     print(helm())
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from cluster.cache import cache_folder, make_once
 from cluster.failure import ClusterFailure
+from cluster.namespaces import TIED
 from cluster.toolchain import find_go
 
 MODULE: Final = Path(__file__).parent / "controlplane"
@@ -62,7 +63,7 @@ def _build(folder: Path) -> None:
     if listing.returncode != 0:
         raise ClusterFailure(f"Go cannot fetch the modules of the control plane:\n{listing.stderr}")
     build = subprocess.Popen(
-        [go, "build", "-v", "-trimpath", "-ldflags", _link_flags(), "-o", f"{folder}/", "tool"],
+        [*TIED, go, "build", "-v", "-trimpath", "-ldflags", _link_flags(), "-o", f"{folder}/", "tool"],
         cwd=MODULE,
         env=environment,
         stderr=subprocess.PIPE,

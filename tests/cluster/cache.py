@@ -29,6 +29,8 @@ def make_once(target: Path, make: Callable[[Path], None]) -> Path:
     with locked(target.with_name(f"{target.name}.lock"), f"another process makes {target}"):
         if target.is_dir():
             return target
+        for abandoned in target.parent.glob(f".{target.name}-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             make(unfinished)

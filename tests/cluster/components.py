@@ -115,6 +115,8 @@ def _controller_manager(state: StateFolder, settings: Settings) -> Component:
         "cluster-signing-cert-file": files.authority,
         "cluster-signing-key-file": files.authority_key,
         "leader-elect": "false",
+        # Made when missing, and by default outside the cluster's folder.
+        "flex-volume-plugin-dir": state.root / "flexvolume",
         # The defaults throttle the garbage collector where hundreds of objects go at once.
         "kube-api-qps": 200,
         "kube-api-burst": 400,
@@ -156,9 +158,7 @@ def _proxy(state: StateFolder, settings: Settings) -> Component:
         "conntrack-tcp-timeout-established": "0",
         "conntrack-tcp-timeout-close-wait": "0",
     }
-    return Component(
-        "kube-proxy", _go_program(settings, "kube-proxy", flags), ready_url="http://127.0.0.1:10256/livez"
-    )
+    return Component("kube-proxy", _go_program(settings, "kube-proxy", flags), ready_url="http://127.0.0.1:10256/livez")
 
 
 def _relay(settings: Settings) -> Component:
@@ -177,9 +177,7 @@ def _agent(state: StateFolder, settings: Settings) -> Component:
     if settings.options.images:
         flags["images"] = settings.options.images
     arguments = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
-    return Component(
-        AGENT, (sys.executable, "-m", "cluster.agent", *arguments), environment=_python_environment()
-    )
+    return Component(AGENT, (sys.executable, "-m", "cluster.agent", *arguments), environment=_python_environment())
 
 
 def _python_environment() -> Mapping[str, str]:

@@ -54,8 +54,6 @@ def _node() -> dict[str, Any]:
             # Room for no pod, not even for one that tolerates the taint.
             "capacity": {"pods": "0"},
             "allocatable": {"pods": "0"},
-            "conditions": [
-                {"type": "Ready", "status": "True", "reason": "ControlPlane", "message": "runs no pods"}
-            ],
+            "conditions": [{"type": "Ready", "status": "True", "reason": "ControlPlane", "message": "runs no pods"}],
         },
     }

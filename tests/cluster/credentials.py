@@ -118,9 +118,7 @@ def issue(credentials: Credentials, outside_port: int, administrators_kubeconfig
     for identity, token in tokens.items():
         _write_kubeconfig(credentials.kubeconfig(identity), inside, credentials, identity, token)
     outside = f"https://127.0.0.1:{outside_port}"
-    _write_kubeconfig(
-        administrators_kubeconfig, outside, credentials, ADMINISTRATOR, tokens[ADMINISTRATOR]
-    )
+    _write_kubeconfig(administrators_kubeconfig, outside, credentials, ADMINISTRATOR, tokens[ADMINISTRATOR])
 
 
 def _write_kubeconfig(path: Path, server: str, credentials: Credentials, identity: Identity, token: str) -> None:

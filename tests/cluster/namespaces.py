@@ -16,6 +16,9 @@ from cluster.prerequisites import search_path
 _ISOLATED: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 _AS_ROOT_INSIDE: Final = ("--user", "--map-root-user")
 
+# Option of nsenter -> file in /proc/PID/ns.
+_KINDS: Final = {"user": "user", "mount": "mnt", "net": "net", "pid": "pid"}
+
 # The kernel ends the command with the thread that started it, even when that is killed.
 TIED: Final = ("setpriv", "--pdeathsig", "KILL")
 
@@ -52,13 +55,19 @@ def _refusal(prefix: tuple[str, ...]) -> str | None:
 
 
 def entering(process_id: int) -> tuple[str, ...]:
-    """The words to put before a command that shall run in all namespaces of that process.
+    """The words to put before a command that shall run in the namespaces of that process.
 
-    `--all` leaves out those that are shared already; the one user that is mapped inside is kept, not switched to.
+    One that is shared already cannot be entered. The one user that is mapped inside is kept, not switched to. The
+    command ends with the process that was asked for it.
     """
-    return ("nsenter", "--all", f"--target={process_id}", "--preserve-credentials", "--")
+    apart = [f"--{kind}" for kind, file in _KINDS.items() if _identity("self", file) != _identity(process_id, file)]
+    return ("nsenter", f"--target={process_id}", *apart, "--preserve-credentials", "--", *TIED)
 
 
 def network_of(process_id: int | str) -> str:
     """The identity of a process's network namespace, the same for all processes in it."""
-    return str(Path(f"/proc/{process_id}/ns/net").readlink())
+    return _identity(process_id, "net")
+
+
+def _identity(process_id: int | str, file: str) -> str:
+    return str(Path(f"/proc/{process_id}/ns/{file}").readlink())

@@ -22,7 +22,7 @@ async def serve(listener: socket.socket, host: str, port: int) -> None:
         try:
             other_reader, other_writer = await asyncio.open_connection(host, port)
         except OSError:
-            # The API server is down: the client shall see it as it would see that, not wait.
+            # The API server is down, which the client shall learn at once.
             writer.transport.abort()
             return
         await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))

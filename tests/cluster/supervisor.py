@@ -48,9 +48,9 @@ class Supervisor:
             try:
                 await self._start_all(settings)
                 self._phase = "ready"
-            except (ClusterFailure, aiohttp.ClientError) as failure:
+            except (ClusterFailure, aiohttp.ClientError, TimeoutError) as failure:
                 self._phase = "failed"
-                self._report(str(failure))
+                self._report(f"{type(failure).__name__}: {failure}")
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     await control_plane_node.renew(self._api, datetime.now(UTC))
@@ -139,9 +139,7 @@ async def sessions(state: StateFolder) -> AsyncIterator[tuple[aiohttp.ClientSess
         connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=files.authority)),
         timeout=aiohttp.ClientTimeout(total=10),
     )
-    probes = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=False), timeout=aiohttp.ClientTimeout(total=2)
-    )
+    probes = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False), timeout=aiohttp.ClientTimeout(total=2))
     async with api, probes:
         yield api, probes
 
