@@ -15,8 +15,8 @@ from cluster.agent.api import Api, connect
 from cluster.agent.control import ControlServer
 from cluster.agent.events import Events
 from cluster.agent.images import Images
-from cluster.agent.pod import Bridge, Machine
-from cluster.agent.pod_network import Addresses, Partition
+from cluster.agent.pod import Machine
+from cluster.agent.pod_network import Addresses, Bridge, Partition
 from cluster.agent.process import ProcessRuntime
 from cluster.agent.references import References
 from cluster.agent.simulated import SimulatorRuntime
@@ -41,8 +41,7 @@ async def run(given: argparse.Namespace, api: Api) -> None:
     control = ControlServer(agent, machine.partition.add, machine.partition.remove)
     async with asyncio.TaskGroup() as group:
         work = [group.create_task(agent.run()), group.create_task(control.run())]
-        for task in work:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all, work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all, work)
 
 
 def _cancel_all(work: list["asyncio.Task[None]"]) -> None:

@@ -25,6 +25,7 @@ class Agent:
         self._heartbeats: dict[str, asyncio.Task[None]] = {}
         self._objects: dict[str, Object] = {}
         self._pods: dict[str, Pod] = {}
+        self._lost: dict[str, list[Pod]] = {}
         self._server = KubeletServer(self.find)
 
     async def run(self) -> None:
@@ -55,8 +56,10 @@ class Agent:
     async def lose(self, name: str) -> None:
         """The node dies: no heartbeats, and its pods neither answer nor refuse. Raises KeyError."""
         node = self._nodes[name]
-        await cancel(self._heartbeats.pop(name, None))
-        lost = [pod for pod in self._pods.values() if pod.node is node]
+        if name in self._lost:
+            return
+        await cancel(self._heartbeats.pop(name))
+        lost = self._lost[name] = [pod for pod in self._pods.values() if pod.node is node]
         # First the silence, then the end of the processes, whose sockets would otherwise say goodbye.
         for pod in lost:
             if pod.address:
@@ -69,6 +72,8 @@ class Agent:
         """The node starts again, with the pods that are still its own. Raises KeyError."""
         if name in self._heartbeats:
             return
+        for pod in self._lost.pop(name):
+            await pod.put_away()
         node = self._nodes[name] = Node(self._nodes[name].spec)
         self._begin_heartbeat(name)
         for item in list(self._objects.values()):

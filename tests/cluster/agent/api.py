@@ -84,10 +84,7 @@ async def _raise_refusal(response: aiohttp.ClientResponse) -> None:
 @asynccontextmanager
 async def connect(kubeconfig: Path) -> AsyncIterator[Api]:
     """The API server of the current context; bearer tokens only, as the local cluster writes them."""
-    content = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-    context = _named(content["contexts"], content["current-context"])["context"]
-    cluster = _named(content["clusters"], context["cluster"])["cluster"]
-    token = _named(content["users"], context["user"])["user"]["token"]
+    cluster, token = _current(kubeconfig)
     async with aiohttp.ClientSession(
         cluster["server"],
         headers={"Authorization": f"Bearer {token}", "User-Agent": "node-agent"},
@@ -96,6 +93,14 @@ async def connect(kubeconfig: Path) -> AsyncIterator[Api]:
         read_bufsize=_LINE_BYTES,
     ) as session:
         yield Api(session)
+
+
+def _current(kubeconfig: Path) -> tuple[Object, str]:
+    """The cluster and the token of the current context."""
+    content = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    context = _named(content["contexts"], content["current-context"])["context"]
+    token: str = _named(content["users"], context["user"])["user"]["token"]
+    return _named(content["clusters"], context["cluster"])["cluster"], token
 
 
 def _trust(cluster: Object) -> ssl.SSLContext:

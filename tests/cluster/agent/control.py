@@ -50,7 +50,7 @@ class ControlServer:
 
     async def run(self) -> None:
         """For ever. The socket lies in the working folder, as its path may be too long for the kernel."""
-        Path(SOCKET).unlink(missing_ok=True)
+        _remove_stale_socket()
         server = await asyncio.start_unix_server(self._converse, SOCKET)
         await server.serve_forever()
 
@@ -108,6 +108,10 @@ class ControlServer:
     def _container(self, pod: str, name: str) -> Any:
         found = self._pod(pod)
         return found.container(name) if name else found.containers[0]
+
+
+def _remove_stale_socket() -> None:
+    Path(SOCKET).unlink(missing_ok=True)
 
 
 class NodeAgent:

@@ -24,6 +24,15 @@ class Mounts:
     mounts: tuple[Mount, ...]
     scratch: Path
 
+    def lay_out(self) -> None:
+        """Makes `scratch`, in which the folders above a mount exist, and the mount as a link."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        for mount in sorted(self.mounts, key=lambda mount: len(mount.path.parts)):
+            place = self.resolve(str(mount.path.parent)) / mount.path.name
+            if place.is_relative_to(self.scratch) and not place.is_symlink():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(mount.source)
+
     def resolve(self, path: str) -> Path:
         """The place on this machine of an absolute path inside the container."""
         inside = PurePosixPath(path)

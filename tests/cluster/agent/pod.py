@@ -23,7 +23,7 @@ from cluster.agent.logs import ContainerLog
 from cluster.agent.mounts import Mount, Mounts, mounts_of
 from cluster.agent.node import GPU, Node, NoDevices
 from cluster.agent.objects import Object, full_name, has_ended, is_deleted, uid
-from cluster.agent.pod_network import Addresses, NetworkError, Partition, PodNetwork
+from cluster.agent.pod_network import Attachment, Bridge, NetworkError, Partition
 from cluster.agent.references import MissingReference, References
 from cluster.agent.runtime import Launch, RunningContainer, Runtime
 from cluster.agent.states import ContainerRecord, Terminated, Waiting
@@ -41,16 +41,6 @@ _RESTARTS: Final[Mapping[str, Callable[[int], bool]]] = {
     "Never": lambda code: False,
 }
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """Where pods with a network of their own are connected."""
-
-    name: str
-    gateway: str
-    prefix_length: int
-    addresses: Addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +68,7 @@ class Pod:
         self.folder = machine.folder / "pods" / uid(pod)
         self._machine = machine
         self._over = over
-        self._address = ""
-        self._pool: Addresses | None = None
-        self._network: PodNetwork | None = None
+        self._attachment = Attachment()
         self._gpus: dict[str, str] = {}
         self._started = datetime.now(UTC)
         self._refusal: Refusal | None = None
@@ -113,7 +101,7 @@ class Pod:
 
     @property
     def address(self) -> str:
-        return self._address
+        return self._attachment.address
 
     @property
     def backoff_seconds(self) -> float:
@@ -156,8 +144,8 @@ class Pod:
             container=container,
             command=tuple(expand(word, variables) for word in image.command_of(container)),
             environment=variables,
-            address=self._address,
-            network=self._network.descriptor if self._network else None,
+            address=self.address,
+            network=self._attachment.namespace,
             mounts=Mounts(mounts, folder / "scratch"),
             log=log.write,
             settings={**image.settings, **simulator_settings(self.pod)},
@@ -190,13 +178,18 @@ class Pod:
         self._leave(_LEAST_GRACE_SECONDS)
 
     async def abandon(self) -> None:
-        """Its node has died: everything ends at once, and nobody is told."""
+        """Its node has died: everything ends at once, and nobody is told. What it held stays taken: `put_away`."""
         for task in (self._writing, self._living, self._leaving):
             await cancel(task)
         for container in (*self.init, *self.containers):
             container.crash()
             await cancel(container.task)
-        await self._put_away()
+
+    async def put_away(self) -> None:
+        """Gives back what it held on this machine, and takes away what it left."""
+        await self._release()
+        await self._machine.partition.remove(self.address)
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     def container(self, name: str) -> Container:
         """Raises KeyError."""
@@ -228,26 +221,22 @@ class Pod:
     async def _connect(self) -> None:
         """Gives it an address, and a network namespace if what it runs needs one."""
         images = [self.image(container["image"]) for container in self.spec["containers"]]
-        own = any(image and self._machine.runtimes[image.runtime].has_network for image in images)
         if self.spec.get("hostNetwork"):
-            self._address = self.node.spec.address
-        elif own:
+            self._attachment.share(self.node.spec.address)
+        elif any(image and self._machine.runtimes[image.runtime].has_network for image in images):
             await self._join_bridge()
         else:
-            self._pool = self.node.addresses
-            self._address = self._pool.take()
+            self._attachment.take(self.node.addresses)
         self.changed()
 
     async def _join_bridge(self) -> None:
-        bridge = self._machine.bridge
-        address = bridge.addresses.take()
-        try:
-            self._network = await PodNetwork.create(address, bridge.name, bridge.gateway, bridge.prefix_length)
-        except NetworkError as error:
-            bridge.addresses.give_back(address)
-            self.event("Warning", "FailedCreatePodSandBox", str(error))
-            raise
-        self._address, self._pool = address, bridge.addresses
+        while True:
+            try:
+                await self._attachment.join(self._machine.bridge)
+                return
+            except NetworkError as error:
+                self.event("Warning", "FailedCreatePodSandBox", str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _mount(self) -> None:
         while True:
@@ -305,7 +294,7 @@ class Pod:
         if self._living is None or await self._writer.write():
             await self._delete()
         await cancel(self._writing)
-        await self._put_away()
+        await self.put_away()
         self._over(self)
 
     async def _stop_containers(self, grace: Grace) -> None:
@@ -345,30 +334,20 @@ class Pod:
     async def _release(self) -> None:
         """Gives GPUs, address and network back; the status goes on naming the address."""
         self.node.give_gpus_back(uid(self.pod))
-        network, self._network = self._network, None
-        if network:
-            await network.close()
-        pool, self._pool = self._pool, None
-        if pool:
-            pool.give_back(self._address)
-
-    async def _put_away(self) -> None:
-        await self._release()
-        await self._machine.partition.remove(self._address)
-        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        await self._attachment.release()
 
     def _run_folder(self, container: Object, run: int) -> Path:
         return self.folder / "containers" / str(container["name"]) / str(run)
 
     def _facts(self) -> PodFacts:
-        return PodFacts(self.pod, self._address, self.node.spec.address, self.node.spec.capacity)
+        return PodFacts(self.pod, self.address, self.node.spec.address, self.node.spec.capacity)
 
     def _state(self) -> PodState:
         return PodState(
             pod=self.pod,
             host_address=self.node.spec.address,
             started=self._started,
-            address=self._address,
+            address=self.address,
             init=tuple(container.record for container in self.init),
             containers=tuple(container.record for container in self.containers),
             over=self._ended,

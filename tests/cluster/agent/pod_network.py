@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -80,6 +81,57 @@ class PodNetwork:
         with suppress(NetworkError):
             await _run("ip", "link", "delete", self._interface)
         os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Where pods with a network of their own are connected."""
+
+    name: str
+    gateway: str
+    prefix_length: int
+    addresses: Addresses
+
+
+class Attachment:
+    """How one pod is connected: its address, which stays known when it was given back, and its own network if any."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._pool: Addresses | None = None
+        self._network: PodNetwork | None = None
+
+    @property
+    def namespace(self) -> int | None:
+        """A descriptor of the pod's own network namespace."""
+        return self._network.descriptor if self._network else None
+
+    def share(self, address: str) -> None:
+        """Uses an address that is somebody else's."""
+        self.address = address
+
+    def take(self, pool: Addresses) -> None:
+        """Takes an address that is local on this machine. Raises `NetworkError`."""
+        self.address, self._pool = pool.take(), pool
+
+    async def join(self, bridge: Bridge) -> None:
+        """Makes a network namespace on the bridge. Raises `NetworkError`."""
+        address = bridge.addresses.take()
+        try:
+            self._network = await PodNetwork.create(address, bridge.name, bridge.gateway, bridge.prefix_length)
+        except BaseException:
+            bridge.addresses.give_back(address)
+            raise
+        self.address, self._pool = address, bridge.addresses
+
+    async def release(self) -> None:
+        """Gives back what it took."""
+        network, self._network = self._network, None
+        if network:
+            await network.close()
+        pool, self._pool = self._pool, None
+        if pool:
+            pool.give_back(self.address)
 
 
 class Partition:

@@ -12,6 +12,10 @@ which everything it held is bound; so no file of this machine changes, and no ov
 gives an ordinary user.
 """
 
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH118, PTH123, PTH211
+# No pathlib: a container starts with every import of this program; `os` is there already.
+
+import contextlib
 import ctypes
 import json
 import os
@@ -164,6 +168,9 @@ def _die_with_parent() -> None:
 
 def _execute(spec: dict) -> None:  # type: ignore[type-arg]
     """Does not return, but for an error."""
+    # What Python ignores its programs should not.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     command, environment = spec["command"], spec["environment"]
     try:
@@ -194,10 +201,8 @@ def _tend(child: int) -> int:
     """Hands SIGTERM on and waits; returns the exit code, reaping whoever else ends before."""
 
     def hand_on(number: int, frame: types.FrameType | None) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
-        except ProcessLookupError:
-            pass
 
     signal.signal(signal.SIGTERM, hand_on)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

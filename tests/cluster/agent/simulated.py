@@ -37,6 +37,7 @@ class SimulatorRuntime:
     async def start(self, launch: Launch) -> RunningContainer:
         from conch.simulator.container import ContainerSpec, run_container
 
+        launch.mounts.lay_out()
         spec = ContainerSpec(
             image=launch.container["image"],
             command=launch.command,

@@ -80,12 +80,11 @@ class Volumes:
         return self._facts().pod["spec"].get("volumes") or ()
 
     async def _make(self, volume: Object) -> Path:
-        folder = self._root / volume["name"]
+        folder = self._root / str(volume["name"])
         if "persistentVolumeClaim" in volume:
             return await self._claimed(volume["persistentVolumeClaim"]["claimName"])
         if "emptyDir" in volume:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o777)
+            _folder(folder).chmod(0o777)
             return folder
         files = await self._files(volume)
         if files is None:
@@ -101,8 +100,7 @@ class Volumes:
         path = (source.get("hostPath") or source.get("local") or {}).get("path")
         if path is None:
             raise MissingReference(f"this node can mount hostPath and local volumes, not that of claim {name}")
-        Path(path).mkdir(parents=True, exist_ok=True)
-        return Path(path)
+        return _folder(Path(path))
 
     async def _files(self, volume: Object) -> dict[str, File] | None:
         if "configMap" in volume:
@@ -197,6 +195,11 @@ class Volumes:
             for kind, name in {found for volume in self._specs() for found in _names(volume)}:
                 stack.callback(self._references.subscribe(kind, namespace, name, self._changed.set))
             yield
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _names(volume: Object) -> Iterable[tuple[Kind, str]]:
