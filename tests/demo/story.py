@@ -59,6 +59,9 @@ def serve(stage: Stage) -> None:
     stage.narrator.heading(
         "Serve three models: one GPU, four GPUs by tensor parallelism, two copies by data parallelism"
     )
+    token = ("create", "secret", "generic", "hugging-face", "--from-literal=token=hf_not_a_real_token")
+    stage.narrator.say(f"kubectl {' '.join(token)}   (the 70B model is gated; here nothing is downloaded for real)")
+    stage.namespace.kubectl(*token)
     for file in (SMALL, LARGE, COPIES):
         stage.narrator.say(f"kubectl apply -f {file.relative_to(REPOSITORY)}")
         stage.namespace.kubectl("apply", "--filename", str(file))

@@ -125,9 +125,23 @@ def _loaded(pod: Observed, engine: Mapping[str, Any]) -> Diagnosis:
 def _waits_for(pod: Observed) -> str:
     if any(container.get("state", {}).get("running") for container in pod["status"].get("initContainerStatuses", ())):
         return "downloads the weights"
-    secrets = [volume["secret"]["secretName"] for volume in pod["spec"].get("volumes", ()) if "secret" in volume]
-    hint = f" (Secret {secrets[0]} must exist)" if secrets else ""
-    return f"waits for its volumes and image{hint}"
+    prepared = next((item for item in _conditions(pod) if item["type"] == "PodReadyToStartContainers"), None)
+    if prepared is not None and prepared["status"] == "True":
+        return "pulls its image"
+    needed = ", ".join(_references(pod))
+    return f"waits for its volumes, for which {needed} must exist" if needed else "waits for its volumes"
+
+
+def _references(pod: Observed) -> list[str]:
+    """The objects of users, not of Conch, that the pod mounts."""
+    volumes = pod["spec"].get("volumes", ())
+    secrets = [f"Secret {volume['secret']['secretName']}" for volume in volumes if "secret" in volume]
+    claims = [
+        f"PersistentVolumeClaim {volume['persistentVolumeClaim']['claimName']}"
+        for volume in volumes
+        if "persistentVolumeClaim" in volume
+    ]
+    return secrets + claims
 
 
 def _conditions(observed: Observed) -> Sequence[Mapping[str, Any]]:
