@@ -1,0 +1,142 @@
+"""Every fault that can be asked for, seen through the API server."""
+
+import json
+import time
+
+import pytest
+
+from cluster.agent.control import Refused
+from cluster.agent_tests.workload import (
+    Workload,
+    engine,
+    is_ready,
+    main_container,
+    tool,
+    until,
+    waiting_reason,
+)
+
+pytestmark = pytest.mark.agent
+
+FAULT = "agent.conch.test/fault"
+PROBED = {"readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1}}
+
+
+def endpoints(workload: Workload, name: str) -> dict[str, bool]:
+    """Addresses behind a Service, with whether they are ready."""
+    slices = workload.items("endpointslice", f"kubernetes.io/service-name={name}")
+    return {
+        endpoint["addresses"][0]: endpoint["conditions"]["ready"]
+        for found in slices
+        for endpoint in found["endpoints"] or ()
+    }
+
+
+def test_pull_error(workload: Workload) -> None:
+    workload.create(engine("pulled", {FAULT: "pull-error"}))
+    status = workload.wait("pulled", lambda status: status["phase"] == "Pending" and "initContainerStatuses" in status)
+    until(
+        lambda: workload.get("pod", "pulled")["status"]["initContainerStatuses"][0]["state"],
+        lambda state: state.get("waiting", {}).get("reason") == "ImagePullBackOff",
+    )
+    assert status["phase"] == "Pending"
+
+
+def test_crash(workload: Workload) -> None:
+    workload.create(engine("crashing", {FAULT: "crash"}))
+    status = workload.wait("crashing", lambda status: waiting_reason(status) == "CrashLoopBackOff")
+    assert main_container(status)["lastState"]["terminated"]["exitCode"] == 1
+    assert status["initContainerStatuses"][0]["restartCount"] == 0
+
+
+def test_never_ready(workload: Workload) -> None:
+    workload.create(engine("unready", {FAULT: "never-ready"}))
+    workload.wait("unready", lambda status: main_container(status).get("started"))
+    time.sleep(3)
+    status = workload.get("pod", "unready")["status"]
+    assert (status["phase"], is_ready(status), main_container(status)["restartCount"]) == ("Running", False, 0)
+
+
+def test_slow_start(workload: Workload) -> None:
+    began = time.monotonic()
+    workload.create(engine("slow", {FAULT: "slow-start", "agent.conch.test/start-seconds": "4"}))
+    workload.wait("slow", is_ready)
+    assert time.monotonic() - began > 4
+
+
+def test_unready_and_ready_move_the_endpoints(workload: Workload) -> None:
+    workload.create(engine("flipped"))
+    workload.kubectl("expose", "pod", "flipped", "--port=80", "--target-port=http")
+    address = workload.wait("flipped", is_ready)["podIP"]
+    until(lambda: endpoints(workload, "flipped"), lambda found: found == {address: True})
+    began = time.monotonic()
+    workload.agent.make_unready(workload.path("flipped"))
+    until(lambda: endpoints(workload, "flipped"), lambda found: found == {address: False})
+    assert time.monotonic() - began < 2
+    workload.agent.make_ready(workload.path("flipped"))
+    until(lambda: endpoints(workload, "flipped"), lambda found: found == {address: True})
+
+
+def test_a_crash_on_request_restarts_the_container(workload: Workload) -> None:
+    workload.create(engine("killed"))
+    workload.wait("killed", is_ready)
+    workload.agent.crash(workload.path("killed"))
+    status = workload.wait("killed", lambda status: main_container(status)["restartCount"] == 1)
+    assert main_container(status)["lastState"]["terminated"]["exitCode"] == 137
+    workload.wait("killed", is_ready)
+    workload.agent.run_out_of_memory(workload.path("killed"), "main")
+    status = workload.wait("killed", lambda status: main_container(status)["restartCount"] == 2)
+    assert main_container(status)["lastState"]["terminated"]["reason"] == "OOMKilled"
+
+
+def test_a_frozen_pod_neither_answers_nor_refuses(workload: Workload) -> None:
+    workload.create(engine("frozen"))
+    address = workload.wait("frozen", is_ready)["podIP"]
+    ask = (
+        "import socket\n"
+        f"s = socket.socket(); s.settimeout(2)\ntry:\n s.connect(('{address}', 8000)); print('answer')\n"
+        "except Exception as e: print(type(e).__name__)"
+    )
+    workload.agent.freeze(workload.path("frozen"))
+    assert workload.run("asking", ask).strip() == "TimeoutError"
+    workload.wait("frozen", lambda status: not is_ready(status))
+    workload.agent.thaw(workload.path("frozen"))
+    workload.wait("frozen", is_ready)
+    assert main_container(workload.get("pod", "frozen")["status"])["restartCount"] == 0
+    assert workload.run("asking-again", ask).strip() == "answer"
+
+
+def test_control_names_what_it_cannot_find(workload: Workload) -> None:
+    with pytest.raises(Refused, match="no such pod"):
+        workload.agent.crash("nowhere/nothing")
+    with pytest.raises(Refused, match="nothing is called"):
+        workload.agent.lose("no-such-node")
+
+
+@pytest.mark.timeout(180)
+def test_a_lost_node_is_found_out_and_comes_back(workload: Workload) -> None:
+    node = "gpu-h100-1"
+    workload.create(engine("stranded", nodeSelector={"kubernetes.io/hostname": node}))
+    workload.wait("stranded", is_ready)
+    workload.agent.lose(node)
+    try:
+        # The node lifecycle controller waits for 50 s without a heartbeat.
+        workload.wait("stranded", lambda status: not is_ready(status), 90)
+        conditions = json.loads(workload.kubectl("get", "node", node, "--output=json"))["status"]["conditions"]
+        assert {"Ready": "Unknown"}.items() <= {one["type"]: one["status"] for one in conditions}.items()
+    finally:
+        workload.agent.bring_back(node)
+    status = workload.wait("stranded", is_ready)
+    assert main_container(status)["restartCount"] == 1
+    assert main_container(status)["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+
+
+def test_pods_survive_nothing_but_are_run_again_by_the_next_agent(workload: Workload) -> None:
+    workload.create(engine("carried"), tool("carried-process", "import time; time.sleep(600)"))
+    for name in ("carried", "carried-process"):
+        workload.wait(name, is_ready)
+    control = workload.cluster.control()
+    control.kill("agent")
+    control.start("agent")
+    for name in ("carried", "carried-process"):
+        workload.wait(name, lambda status: is_ready(status) and main_container(status)["restartCount"] == 1)
