@@ -6,8 +6,8 @@ Its last line on stderr becomes the pod's termination message, hence one plain s
 """
 
 import argparse
+import json
 import os
-import sys
 from pathlib import Path
 
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
@@ -38,9 +38,21 @@ def fetch(repo: str, revision: str, cache: Path, token_file: Path | None) -> Pat
             f"{repo} does not exist, or is private and the token may not read it: correct "
             "spec.model.huggingFace.repo or tokenSecretRef"
         ) from None
-    if not any(folder.rglob("*.safetensors")):
-        raise SystemExit(f"{repo} at {revision} has no safetensors weights: choose a repository that has")
+    _check_complete(folder, f"{repo} at {revision}")
     return folder
+
+
+def _check_complete(folder: Path, model: str) -> None:
+    """Some releases of huggingface_hub return an unfinished snapshot when the Hub cannot be reached."""
+    if not any(folder.rglob("*.safetensors")):
+        raise SystemExit(f"{model} has no safetensors weights: choose a repository that has")
+    index = folder / "model.safetensors.index.json"
+    shards = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else set()
+    missing = sorted(shard for shard in shards if not (folder / shard).exists())
+    if missing:
+        raise SystemExit(
+            f"{model} is incomplete: {len(missing)} of {len(shards)} files are missing, {missing[0]} first"
+        )
 
 
 def main() -> None:
@@ -54,9 +66,8 @@ def main() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
         folder = fetch(arguments.repo, arguments.revision, arguments.cache_dir, arguments.token_file)
-    except OSError as error:
-        print(f"downloading {arguments.repo} failed: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    except Exception as error:  # whatever this image's release of the library raises must end as one sentence
+        raise SystemExit(f"downloading {arguments.repo} failed: {' '.join(str(error).split())}") from None
     print(f"{arguments.repo} is at {folder}")
 
 
