@@ -34,7 +34,10 @@ def used(cluster: Cluster, operator: OperatorUnderTest) -> Iterator[Right]:
     assert operator.mark is not None
     for event in cluster.audit().since(operator.mark):
         if event.user == operator.user and event.resource:
-            yield event.group, "/".join(filter(None, (event.resource, event.subresource))), event.verb
+            resource = "/".join(filter(None, (event.resource, event.subresource)))
+            yield event.group, resource, event.verb
+            if event.verb == "patch" and event.code == 201:  # server-side apply of a new object is allowed as both
+                yield event.group, resource, "create"
 
 
 def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None:
