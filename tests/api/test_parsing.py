@@ -1,6 +1,7 @@
 """Offline reading: what is accepted becomes an object, what is not is refused with the words a user can act on."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -126,17 +127,22 @@ def test_what_the_user_set_survives_the_round_trip() -> None:
 
 @given(json_values())
 def test_any_json_is_accepted_or_refused(document: Any) -> None:
-    _accept_or_refuse(document)
+    _accept_or_refuse(parse, document)
+
+
+@given(json_values() | mutated(EVERYTHING["spec"]))
+def test_any_spec_is_accepted_or_refused(spec: Any) -> None:
+    _accept_or_refuse(parse_spec, spec)
 
 
 @given(mutated(EVERYTHING))
 def test_any_change_of_a_document_is_accepted_or_refused(document: Any) -> None:
-    _accept_or_refuse(document)
+    _accept_or_refuse(parse, document)
 
 
-def _accept_or_refuse(document: Any) -> None:
+def _accept_or_refuse(read: Callable[[Any], object], document: Any) -> None:
     try:
-        parse(document)
+        read(document)
     except InvalidResource as refusal:
         assert refusal.problems  # noqa: PT017
         assert not any("\n" in problem for problem in refusal.problems)  # noqa: PT017

@@ -23,8 +23,8 @@ class RollingUpdate(ApiObject):
         Field(
             ge=0,
             le=1024,
-            description="Engines that may run beyond the wanted number; each needs free GPUs. "
-            "Unset: 0 when maxUnavailable is set; otherwise 1 for a single engine and 0 for more.",
+            description="Engines that may run beyond the wanted number; each needs free GPUs of its own. Unset beside "
+            "a maxUnavailable: 0, or 1 when that is 0. Both unset: 1 for a single engine, 0 for more.",
         ),
     ] = None
     max_unavailable: Annotated[
@@ -32,8 +32,8 @@ class RollingUpdate(ApiObject):
         Field(
             ge=0,
             le=1024,
-            description="Engines that may be missing from the wanted number; their GPUs are reused in place. "
-            "Unset: 0 when maxSurge is set above 0; otherwise 0 for a single engine and 1 for more.",
+            description="Engines that may be missing from the wanted number; their GPUs are reused in place. Unset "
+            "beside a maxSurge: 0, or 1 when that is 0. Both unset: 0 for a single engine, 1 for more.",
         ),
     ] = None
 
