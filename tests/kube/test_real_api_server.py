@@ -208,6 +208,32 @@ async def test_status_is_applied_without_touching_spec(client: Client) -> None:
         await client.apply_status(SHELL, status)
 
 
+async def test_only_a_version_keeps_a_status_from_a_successor(client: Client) -> None:
+    await _define_shells(client)
+    metadata = {"namespace": "default", "name": f"shell-{uuid4().hex[:6]}"}
+    shell = {"apiVersion": SHELL.api_version, "kind": SHELL.kind, "metadata": metadata, "spec": {"size": 1}}
+    first = await client.create(SHELL, shell)
+    await client.delete(SHELL, "default", metadata["name"], uid=first["metadata"]["uid"])
+    await client.create(SHELL, shell)
+
+    pinned = {**metadata, "resourceVersion": first["metadata"]["resourceVersion"]}
+    with pytest.raises(ConflictError):
+        await client.apply_status(SHELL, {**shell, "metadata": pinned, "status": {"ready": 1}})
+    with pytest.raises(ConflictError):
+        await client.merge_patch_status(
+            SHELL, "default", metadata["name"], {"metadata": pinned, "status": {"ready": 1}}
+        )
+    assert "status" not in await client.get(SHELL, "default", metadata["name"])
+
+
+async def test_apply_new_creates_and_never_changes(client: Client, namespace: str) -> None:
+    made = await client.apply_new(CONFIG_MAP, config_map(namespace, "a", key="1"))
+    assert [entry["operation"] for entry in made["metadata"]["managedFields"]] == ["Apply"]
+    with pytest.raises(ConflictError):
+        await client.apply_new(CONFIG_MAP, config_map(namespace, "a", key="2"))
+    assert (await client.get(CONFIG_MAP, namespace, "a"))["data"] == {"key": "1"}
+
+
 async def _define_shells(client: Client) -> None:
     number = {"type": "integer"}
     part = {"type": "object", "properties": {"size": number, "ready": number}}

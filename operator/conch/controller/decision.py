@@ -6,6 +6,7 @@ revise -> plan -> step -> render -> status, all pure; the doers after it decide 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from conch.controller.conditions import Facts
 from conch.controller.observation import Observation
@@ -26,6 +27,9 @@ from conch.rollout.diagnosis import Diagnosis, diagnose
 from conch.rollout.fleet import Observed, SlotView, fleet, is_terminating, slot_of
 from conch.rollout.limits import limits
 from conch.rollout.step import Step, Wanted, next_step
+
+CONFLICT_SECONDS: Final = 30.0
+"""How soon a name that somebody else held is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +207,12 @@ def _diagnoses(observation: Observation, slots: Sequence[Slot]) -> Iterator[Diag
 
 
 def _look_again_seconds(step: Step, facts: Facts) -> float | None:
-    """The next moment at which time alone changes the decision: the end of a drain or of a start-up budget."""
+    """The next moment at which time alone changes the decision: the end of a drain or of a start-up budget.
+
+    Somebody else's object that stands in the way is not watched, so it is looked for from time to time.
+    """
     moments = [step.look_again_seconds] if step.look_again_seconds is not None else []
+    moments += [CONFLICT_SECONDS] if facts.conflicts else []
     if facts.target is not None:
         budget = timedelta(seconds=facts.target.plan.startup_seconds + 1)
         ends = [(item.since + budget - facts.now).total_seconds() for item in facts.diagnoses if item.since is not None]

@@ -9,10 +9,9 @@ from conch.controller.caches import LLM_DEPLOYMENT, Caches
 from conch.controller.observation import Observation
 from conch.controller.status import Status
 from conch.kube.client import Client
-from conch.kube.errors import ConflictError, NotFoundError
+from conch.kube.errors import NotFoundError
 from conch.kube.recorder import Happening, Recorder
 from conch.kube.resources import KubeObject
-from conch.manifests.identity import Identity
 
 _TOLD: Final = (ConditionType.READY, ConditionType.STALLED, ConditionType.CAPACITY_AVAILABLE)
 
@@ -26,26 +25,32 @@ class Reporter:
         self._recorder = recorder
 
     async def report(self, observation: Observation, status: Status) -> None:
-        """Writes the status if it differs from the observed one, then tells what has changed."""
+        """Writes the status if it differs from the observed one, then tells what has changed.
+
+        Raises ConflictError when the resource is no longer as observed, so that no successor of the same name gets it.
+        """
         before = observation.resource.get("status", {})
         if _is_reported(before, status):
             return
         try:
-            answer = await self._write(observation.identity, status)
-        except (NotFoundError, ConflictError):  # deleted meanwhile: there is nobody to tell
+            answer = await self._write(observation, status)
+        except NotFoundError:  # deleted meanwhile: there is nobody to tell
             return
         self._caches.resources.observe(answer)
         for happening in transitions(before, status):
             self._recorder.tell(answer, happening)
 
-    async def _write(self, identity: Identity, status: Status) -> KubeObject:
-        metadata = {"name": identity.name, "namespace": identity.namespace, "uid": identity.uid}
+    async def _write(self, observation: Observation, status: Status) -> KubeObject:
+        identity, version = observation.identity, observation.resource["metadata"]["resourceVersion"]
+        # A UID guards no status: the API server takes metadata from the live object before it compares.
+        metadata = {"name": identity.name, "namespace": identity.namespace, "resourceVersion": version}
         document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "status": status}
         answer = await self._client.apply_status(LLM_DEPLOYMENT, document)
         if _is_reported(answer["status"], status):
             return answer
         # Others wrote fields that we do not state, and an apply leaves those to them.
-        patch = {"metadata": {"uid": identity.uid}, "status": replacement(answer["status"], status)}
+        metadata = {"resourceVersion": answer["metadata"]["resourceVersion"]}
+        patch = {"metadata": metadata, "status": replacement(answer["status"], status)}
         return await self._client.merge_patch_status(LLM_DEPLOYMENT, identity.namespace, identity.name, patch)
 
 

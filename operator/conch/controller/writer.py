@@ -177,10 +177,16 @@ def _goes_with_its_namespace(refusal: ApiError) -> bool:
 
 
 def _log_change(before: Observed | None, after: KubeObject) -> None:
-    metadata = after["metadata"]
-    if before is None or before["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
-        done = "Created" if before is None else "Updated"
+    if before is None or _said(before) != _said(after):
+        metadata, done = after["metadata"], "Created" if before is None else "Updated"
         logger.info("%s %s %s/%s", done, after["kind"], metadata["namespace"], metadata["name"])
+
+
+def _said(item: Observed) -> dict[str, Any]:
+    """What writers say of an object, without the status and the API server's book-keeping."""
+    counted = {"managedFields", "resourceVersion", "generation"}
+    metadata = {name: value for name, value in item["metadata"].items() if name not in counted}
+    return {**item, "metadata": metadata, "status": None}
 
 
 async def _settle(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

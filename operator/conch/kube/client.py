@@ -129,7 +129,10 @@ class Client:
         return await self._apply(resource, item, force=True)
 
     async def apply_status(self, resource: Resource, item: KubeObject) -> KubeObject:
-        """Server-side apply of the status alone, by force; the object has to exist."""
+        """Server-side apply of the status alone, by force; the object has to exist.
+
+        Only `metadata.resourceVersion` tells a successor of the same name apart: the API server ignores a UID here.
+        """
         return await self._apply(resource, item, force=True, subresource="status")
 
     async def merge_patch(self, resource: Resource, namespace: str | None, name: str, patch: KubeObject) -> KubeObject:
