@@ -83,7 +83,7 @@ def _container_trouble(pod: Observed) -> Diagnosis | None:
 
 def _trouble(pod: Observed, container: Mapping[str, Any]) -> Diagnosis | None:
     waiting = container.get("state", {}).get("waiting") or {}
-    last_end = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
+    last_end = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated") or {}
     where, since = f"pod {_name(pod)}, container {container['name']}", _started(pod)
     why = waiting.get("reason", "")
     if why in _PULL_ERRORS:
@@ -102,7 +102,8 @@ def _trouble(pod: Observed, container: Mapping[str, Any]) -> Diagnosis | None:
 
 def _ended(end: Mapping[str, Any]) -> str:
     words = " ".join(end.get("message", "").split())[-400:]
-    return f"exited with code {end.get('exitCode', 'unknown')}" + (f": {words}" if words else "")
+    cause = " (out of memory)" if end.get("reason") == "OOMKilled" else ""
+    return f"exited with code {end.get('exitCode', 'unknown')}{cause}" + (f": {words}" if words else "")
 
 
 def _starting(pod: Observed) -> Diagnosis:
