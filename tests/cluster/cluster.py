@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cluster import binaries, components
+from cluster import binaries
 from cluster.audit import AuditLog
 from cluster.control import Control
 from cluster.credentials import Credentials, Identity
@@ -25,15 +25,13 @@ class Cluster:
 
     kubeconfig: Path
     state: StateFolder | None
-    has_agent: bool
     programs: Mapping[str, Path]
 
     @classmethod
     def ours(cls, state: StateFolder) -> Self:
         """The local cluster of that folder. Raises `ClusterFailure` if it does not run."""
-        answer = Control(state.control_socket).status()
-        programs = {name: state.programs / name for name in ("kubectl", "helm")}
-        return cls(state.kubeconfig, state, components.AGENT in answer.components, programs)
+        Control(state.control_socket).status()
+        return cls(state.kubeconfig, state, {name: state.programs / name for name in ("kubectl", "helm")})
 
     @classmethod
     def named(cls, kubeconfig: Path) -> Self:
@@ -42,7 +40,12 @@ class Cluster:
         if state.settings.is_file() and Control(state.control_socket).supervisor() is not None:
             return cls.ours(state)
         kubectl = shutil.which("kubectl") or binaries.control_plane() / "kubectl"
-        return cls(kubeconfig, None, False, {"kubectl": Path(kubectl), "helm": helm()})
+        return cls(kubeconfig, None, {"kubectl": Path(kubectl), "helm": helm()})
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether nodes are played by the node agent, which runs what no real node here could."""
+        return self.state is not None
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints. Raises `ClusterFailure` with its complaint."""

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from cluster import binaries, credentials, network
@@ -15,7 +14,6 @@ from cluster.state import REPOSITORY, Settings, StateFolder
 API_SERVER_URL: Final = f"https://{network.CONTROL_PLANE.ip}:6443"
 # The Node that kube-proxy runs on.
 CONTROL_PLANE_NODE: Final = "control-plane"
-AGENT: Final = "agent"
 
 _ETCD_URL: Final = "http://127.0.0.1:2379"
 _HOST, _PORT = str(network.CONTROL_PLANE.ip), "6443"
@@ -39,18 +37,13 @@ def store(state: StateFolder, settings: Settings) -> tuple[Component, ...]:
 
 def clients(state: StateFolder, settings: Settings) -> tuple[Component, ...]:
     """What talks to the API server, in no order."""
-    everything = (
+    return (
         _controller_manager(state, settings),
         _scheduler(state, settings),
         _proxy(state, settings),
         _relay(settings),
+        _agent(state, settings),
     )
-    return (*everything, _agent(state, settings)) if has_agent() else everything
-
-
-def has_agent() -> bool:
-    """Whether this checkout holds the node agent."""
-    return (Path(__file__).parent / "agent" / "__main__.py").is_file()
 
 
 def _go_program(settings: Settings, name: str, flags: Mapping[str, object]) -> tuple[str, ...]:
@@ -177,7 +170,7 @@ def _agent(state: StateFolder, settings: Settings) -> Component:
     if settings.options.images:
         flags["images"] = settings.options.images
     arguments = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
-    return Component(AGENT, (sys.executable, "-m", "cluster.agent", *arguments), environment=_python_environment())
+    return Component("agent", (sys.executable, "-m", "cluster.agent", *arguments), environment=_python_environment())
 
 
 def _python_environment() -> Mapping[str, str]:

@@ -62,8 +62,7 @@ class Supervisor:
         await self._start_together(components.clients(self._state, settings))
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         await wait_until("the controllers make ServiceAccounts", lambda: answers(self._api, account))
-        if components.AGENT in self._processes:
-            await wait_until("the agent's nodes are ready", lambda: nodes_are_ready(self._api))
+        await wait_until("the agent's nodes are ready", lambda: nodes_are_ready(self._api))
 
     async def _start_together(self, group: Iterable[Component]) -> None:
         started = [Process(component, self._state.logs / f"{component.name}.log") for component in group]

@@ -103,7 +103,7 @@ def test_up_returns_twice_to_the_same_cluster_and_down_leaves_nothing(state: Sta
     assert supervisor is not None
     inside = network_of(supervisor)
     assert launch.down(state)
-    assert not processes_in(inside)
+    wait_until_empty(inside)
     assert not launch.down(state)
 
 

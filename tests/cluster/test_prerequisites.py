@@ -1,5 +1,6 @@
 """What is missing is named, in one line that says what to do."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,10 +34,15 @@ def test_missing_programs_are_named_by_package(nothing_installed: Path) -> None:
     )
 
 
-def test_forbidden_namespaces_are_one_line(nothing_installed: Path) -> None:
+@pytest.mark.parametrize(("user_id", "advice"), [(0, "run it privileged"), (1000, "run this as root")])
+def test_forbidden_namespaces_are_one_line(
+    nothing_installed: Path, monkeypatch: pytest.MonkeyPatch, user_id: int, advice: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user_id)
     program(nothing_installed, "unshare", "echo 'unshare: unshare failed: Operation not permitted' >&2; exit 1")
     with pytest.raises(ClusterFailure, match=r"unshare failed: Operation not permitted.*KUBECONFIG") as failure:
         namespaces.new_namespaces()
+    assert advice in str(failure.value)
     assert "\n" not in str(failure.value)
 
 
