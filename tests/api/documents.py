@@ -290,7 +290,7 @@ BROKEN_RULES: dict[str, tuple[Document, str]] = {
     "variable that moves the Hub": (environment(("HF_ENDPOINT", "x")), "spec.pod.env[0]: variable HF_ENDPOINT is not"),
     "variable that expands": (
         environment(("TZ", "$(SECRET)")),
-        "spec.pod.env[0]: value must not contain '$(': it is taken literally, not expanded",
+        "spec.pod.env[0]: value must not contain '$(', which Kubernetes would replace by the value of another variable",
     ),
     "GPUs in requests": (
         deployment(pod={"resources": {"requests": {"nvidia.com/gpu": 1}}}),

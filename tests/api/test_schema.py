@@ -110,6 +110,14 @@ def test_a_class_becomes_a_structural_schema() -> None:
     }
 
 
+def test_no_constraint_is_dropped_silently() -> None:
+    class Positive(ApiObject):
+        size: Annotated[int, Field(gt=0)]
+
+    with pytest.raises(ValueError, match="has no exclusiveMinimum"):
+        structural_schema(Positive)
+
+
 @pytest.mark.parametrize("path", ALL)
 def test_everything_has_a_type_a_limit_and_a_list_type(path: str) -> None:
     schema = ALL[path]

@@ -138,7 +138,10 @@ class EnvironmentVariable(ApiObject):
             "'variable ' + self.name + ' is not allowed, because it could make the engine run code, open endpoints or "
             "leak secrets; \\'kubectl explain llmdeployment.spec.pod.env.name\\' lists what is allowed'",
         ),
-        Rule("!self.value.contains('$(')", "value must not contain '$(': it is taken literally, not expanded"),
+        Rule(
+            "!self.value.contains('$(')",
+            "value must not contain '$(', which Kubernetes would replace by the value of another variable",
+        ),
     )
 
 

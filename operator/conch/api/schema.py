@@ -22,6 +22,7 @@ Schema = dict[str, Any]
 
 _INT32_LARGEST: Final = 2**31 - 1
 _MEMBERS: Final = ("properties", "additionalProperties", "items")
+_LEFT_OUT: Final = {"$defs", "$ref", "title"}
 _ORDER: Final = (
     "description",
     "type",
@@ -51,7 +52,10 @@ _ORDER: Final = (
 
 @cache
 def structural_schema(cls: type[ApiObject]) -> Schema:
-    """The schema of one class with all its parts inlined. Callers share the answer and must not change it."""
+    """The schema of one class with all its parts inlined. Callers share the answer and must not change it.
+
+    Raises ValueError for a constraint that a structural schema cannot hold, such as an exclusive bound.
+    """
     document = cls.model_json_schema(by_alias=True, schema_generator=_Structural)
     return _inlined(document, document.get("$defs", {}))
 
@@ -105,7 +109,9 @@ def _inlined(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
     """The node with its references replaced by what they name, and its keys in reading order."""
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
-        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+        node = {**target, **node}
+    if unknown := node.keys() - _LEFT_OUT - {*_ORDER}:
+        raise ValueError(f"a structural schema of Kubernetes has no {', '.join(sorted(unknown))}: {node}")
     schema = {key: _inlined_member(key, node[key], definitions) for key in _ORDER if key in node}
     return {**schema, "description": _manual(schema)} if "description" in schema else schema
 
