@@ -169,6 +169,7 @@ class Pod:
     def update(self, pod: Object) -> None:
         """The object has changed; its end may have been asked for, or asked for sooner."""
         self.pod = pod
+        self._writer.seen(pod)
         if is_deleted(pod):
             self._leave(pod["metadata"].get("deletionGracePeriodSeconds", 30))
 

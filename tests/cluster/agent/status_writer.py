@@ -29,11 +29,18 @@ class StatusWriter:
         self._state = state
         self._due = asyncio.Event()
         self._written = _known(pod)
+        self._forced = False
         self._turn = asyncio.Lock()
 
     def changed(self) -> None:
         """A write may be due."""
         self._due.set()
+
+    def seen(self, pod: Object) -> None:
+        """The object as it is now: conditions of ours that somebody else has written are written again."""
+        if _verdicts(pod.get("status", {})) != _verdicts(self._written):
+            self._forced = True
+            self._due.set()
 
     async def run(self) -> None:
         """Writes what changes, until cancelled or the pod is gone."""
@@ -48,12 +55,12 @@ class StatusWriter:
         async with self._turn:
             while True:
                 status = pod_status(self._state(), self._written, datetime.now(UTC))
-                if status == self._written:
+                if status == self._written and not self._forced:
                     return True
                 try:
-                    body = {"metadata": {"uid": self._uid}, "status": status}
+                    body = {"metadata": {"uid": self._uid}, "status": _whole_lists(status)}
                     await self._api.patch(self._path, body, STRATEGIC)
-                    self._written = status
+                    self._written, self._forced = status, False
                     return True
                 except ApiError as error:
                     if error.code in _OVER:
@@ -62,6 +69,21 @@ class StatusWriter:
                 except (aiohttp.ClientError, TimeoutError) as error:
                     _log.info("status of %s: %r", self._path, error)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _whole_lists(status: Object) -> Object:
+    """The status as a strategic merge patch, which would add an address to those of an earlier life."""
+    replaced = {key: [{"$patch": "replace"}, *status[key]] for key in ("podIPs", "hostIPs") if key in status}
+    return {**status, **replaced}
+
+
+def _verdicts(status: Object) -> dict[str, str]:
+    """The conditions that are a node's to write."""
+    return {
+        condition["type"]: condition["status"]
+        for condition in status.get("conditions") or ()
+        if condition["type"] in OWNED
+    }
 
 
 def _known(pod: Object) -> Object:
