@@ -76,8 +76,8 @@ class Image:
 
 DEFAULT: Final = (
     Image("nvcr.io/nvidia/tritonserver:*", "simulator", command=("tritonserver",)),
-    Image("*/conch:*", "process", command=("conch",)),
-    Image("*/conch-operator:*", "process", command=("conch",)),
+    # The chart's image, in whatever registry.
+    Image("*conch-operator*", "process", command=("conch",)),
     Image("conch-operator:*", "process", command=("conch",)),
     # Programs of the tests and the demo: whatever the pod's command is, over this checkout.
     Image("conch.test/tools*", "process", env={"PYTHONPATH": str(_REPOSITORY / "tests"), "PYTHONUNBUFFERED": "1"}),

@@ -73,7 +73,7 @@ class StatusWriter:
 
 def _whole_lists(status: Object) -> Object:
     """The status as a strategic merge patch, which would add an address to those of an earlier life."""
-    replaced = {key: [{"$patch": "replace"}, *status[key]] for key in ("podIPs", "hostIPs") if key in status}
+    replaced: Object = {key: [{"$patch": "replace"}, *status[key]] for key in ("podIPs", "hostIPs") if key in status}
     return {**status, **replaced}
 
 
