@@ -142,8 +142,8 @@ BAD: dict[str, tuple[Document, str]] = {
         "unknown field spec.rollout.zzz; known here: type, rollingUpdate",
     ),
     "snake case": (
-        deployment(engine={"drain_seconds": 5}),
-        'unknown field spec.engine["drain_seconds"]; did you mean drainSeconds?',
+        deployment(engine={"max_model_length": 4096}),
+        'unknown field spec.engine["max_model_length"]; did you mean maxModelLength?',
     ),
     "unknown field at the root": ({**deployment(), "specs": {}}, "unknown field specs; did you mean spec?"),
     "unknown null": (deployment(nothing=None), "unknown field spec.nothing; known here: model"),
