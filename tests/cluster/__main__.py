@@ -16,7 +16,12 @@ from cluster.helm import helm
 from cluster.namespaces import TIED
 from cluster.state import DEFAULT_FOLDER, Options, StateFolder
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="A real Kubernetes control plane with simulated GPU nodes, for tests, the demo and development.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 State = Annotated[Path, typer.Option(help="Folder of the cluster: kubeconfig, logs, audit log.")]
 Nodes = Annotated[Path | None, typer.Option(help="Which nodes there are, for the node agent.", exists=True)]

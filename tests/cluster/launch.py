@@ -84,6 +84,7 @@ def _start(state: StateFolder, options: Options, outer: tuple[str, ...]) -> subp
     try:
         _wait_until_ready(state, process)
     except BaseException:
+        down(state)
         process.kill()
         process.wait()
         raise

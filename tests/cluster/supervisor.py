@@ -12,7 +12,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +50,7 @@ class Supervisor:
                 self._phase = "ready"
             except (ClusterFailure, aiohttp.ClientError, TimeoutError) as failure:
                 self._phase = "failed"
-                self._report(f"{type(failure).__name__}: {failure}")
+                self._report(str(failure) or type(failure).__name__)
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     await control_plane_node.renew(self._api, datetime.now(UTC))
@@ -61,13 +61,22 @@ class Supervisor:
         await control_plane_node.register(self._api)
         await self._start_together(components.clients(self._state, settings))
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        await wait_until("the controllers make ServiceAccounts", lambda: answers(self._api, account))
-        await wait_until("the agent's nodes are ready", lambda: nodes_are_ready(self._api))
+        await self._wait_while_all_run("the controllers make ServiceAccounts", lambda: answers(self._api, account))
+        await self._wait_while_all_run("the agent's nodes are ready", lambda: nodes_are_ready(self._api))
 
     async def _start_together(self, group: Iterable[Component]) -> None:
         started = [Process(component, self._state.logs / f"{component.name}.log") for component in group]
         self._processes |= {process.component.name: process for process in started}
         await asyncio.gather(*(self._wait_until_it_works(process) for process in started))
+
+    async def _wait_while_all_run(self, what: str, is_so: Callable[[], Awaitable[bool]]) -> None:
+        async def so() -> bool:
+            for name, process in self._processes.items():
+                if not process.running:
+                    raise ClusterFailure(f"{name} does not start.")
+            return await is_so()
+
+        await wait_until(what, so)
 
     async def _wait_until_it_works(self, process: Process) -> None:
         url = process.component.ready_url

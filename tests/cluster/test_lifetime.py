@@ -135,6 +135,14 @@ def test_a_dead_component_is_reported_with_its_last_words(state: StateFolder) ->
         assert "successfully acquired" in failure or "Serving securely" in failure
 
 
+def test_a_start_that_fails_says_why_at_once_and_leaves_nothing(state: StateFolder, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.yaml"
+    nodes.write_text("no nodes at all", encoding="utf-8")
+    with pytest.raises(ClusterFailure, match=r"agent is dead[\s\S]*agent does not start"):
+        launch.running(state, Options(nodes=nodes)).__enter__()
+    assert Control(state.control_socket).supervisor() is None
+
+
 def test_components_are_killed_and_started_by_name(state: StateFolder) -> None:
     with launch.running(state, Options()) as cluster:
         control = cluster.control()
