@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from conch.api.deployment import LLMDeploymentSpec
+from conch.api.pod import Resources
 from conch.manifests import quantity
 from conch.manifests.identity import UID
 from manifests.builders import HUB, IDENTITY, SPECS, pod, revision, spec
@@ -166,6 +167,15 @@ def test_labels_of_the_user_stay_but_never_replace_ours() -> None:
     sneaky = wanted.model_copy(update={"pod": wanted.pod.model_copy(update={"labels": {UID: "x", "team": "a"}})})
     labels = revision(sneaky).template["metadata"]["labels"]
     assert (labels[UID], labels["team"]) == (IDENTITY.uid, "a")
+
+
+def test_gpus_of_the_plan_stay_whatever_the_user_asks_for() -> None:
+    # The API refuses such resources; the renderer does not rely on it.
+    wanted = with_resources(requests={"cpu": "1"})
+    greedy = Resources.model_construct(requests={"nvidia.com/gpu": "8"}, limits={"nvidia.com/gpu": "8"})
+    sneaky = wanted.model_copy(update={"pod": wanted.pod.model_copy(update={"resources": greedy})})
+    resources = engine(sneaky)["resources"]
+    assert (resources["requests"]["nvidia.com/gpu"], resources["limits"]["nvidia.com/gpu"]) == ("1", "1")
 
 
 def test_placement_and_pull_secrets_reach_the_pod() -> None:

@@ -24,7 +24,7 @@ def seen(*conditions: Object, **status: Any) -> Object:
     return made
 
 
-def engine(*, started: bool = False, last: Object | None = None, restarts: int = 0, **state: Any) -> Object:
+def engine(state: Object, *, started: bool = False, last: Object | None = None, restarts: int = 0) -> Object:
     last_state = {"lastState": {"terminated": last}} if last else {}
     return {"name": "engine", "started": started, "state": state, "restartCount": restarts, **last_state}
 
@@ -42,7 +42,7 @@ def unscheduled(words: str) -> Object:
 
 WHERE = "pod m-0-0-xyz12"
 CRASH = {"exitCode": 1, "message": "ValueError: no such\nargument\n"}
-WAITS = engine(waiting={"reason": "PodInitializing"})
+WAITS = engine({"waiting": {"reason": "PodInitializing"}})
 
 PODS: dict[str, tuple[Object, Reason, str, bool]] = {
     "not seen by the scheduler yet": (seen(), Reason.STARTING, f"{WHERE} waits for the scheduler", False),
@@ -65,13 +65,13 @@ PODS: dict[str, tuple[Object, Reason, str, bool]] = {
         True,
     ),
     "the image cannot be pulled": (
-        running(engine(waiting={"reason": "ImagePullBackOff", "message": "Back-off pulling image"})),
+        running(engine({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}})),
         Reason.IMAGE_PULL_FAILED,
         f"{WHERE}, container engine: Back-off pulling image",
         True,
     ),
     "a Secret is missing": (
-        running(engine(waiting={"reason": "CreateContainerConfigError", "message": 'secret "a" not found'})),
+        running(engine({"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "a" not found'}})),
         Reason.MISSING_REFERENCE,
         f'{WHERE}, container engine: secret "a" not found',
         True,
@@ -96,40 +96,40 @@ PODS: dict[str, tuple[Object, Reason, str, bool]] = {
     ),
     "the download failed once, then worked: no trouble any more": (
         running(
-            engine(**RUNNING),
+            engine(RUNNING),
             weights={"state": {"terminated": {"exitCode": 0}}, "lastState": {"terminated": {"exitCode": 1}}},
         ),
         Reason.STARTING,
         f"{WHERE} loads the model",
         True,
     ),
-    "the engine loads": (running(engine(**RUNNING)), Reason.STARTING, f"{WHERE} loads the model", True),
+    "the engine loads": (running(engine(RUNNING)), Reason.STARTING, f"{WHERE} loads the model", True),
     "the engine crashed while loading": (
-        running(engine(**RUNNING, last=CRASH, restarts=1)),
+        running(engine(RUNNING, last=CRASH, restarts=1)),
         Reason.START_FAILED,
         f"{WHERE}, container engine exited with code 1: ValueError: no such argument, 1 restarts",
         True,
     ),
     "the engine crashes again and again": (
-        running(engine(waiting={"reason": "CrashLoopBackOff"}, last=CRASH, restarts=4)),
+        running(engine({"waiting": {"reason": "CrashLoopBackOff"}}, last=CRASH, restarts=4)),
         Reason.CRASH_LOOP,
         f"{WHERE}, container engine exited with code 1: ValueError: no such argument, 4 restarts",
         True,
     ),
     "the engine exits as if all were well, again and again": (
-        running(engine(waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 0}, restarts=4)),
+        running(engine({"waiting": {"reason": "CrashLoopBackOff"}}, last={"exitCode": 0}, restarts=4)),
         Reason.CRASH_LOOP,
         f"{WHERE}, container engine exited with code 0, 4 restarts",
         True,
     ),
     "the engine ran out of memory": (
-        running(engine(**RUNNING, last={"exitCode": 137, "reason": "OOMKilled"}, restarts=1)),
+        running(engine(RUNNING, last={"exitCode": 137, "reason": "OOMKilled"}, restarts=1)),
         Reason.START_FAILED,
         f"{WHERE}, container engine exited with code 137 (out of memory), 1 restarts",
         True,
     ),
     "loaded, but its readiness was not probed yet": (
-        running(engine(started=True, **RUNNING)),
+        running(engine(RUNNING, started=True)),
         Reason.STARTING,
         f"{WHERE} is loaded and about to serve",
         True,
@@ -138,7 +138,7 @@ PODS: dict[str, tuple[Object, Reason, str, bool]] = {
         seen(
             SCHEDULED,
             {**NOT_READY, "lastTransitionTime": "2026-11-01T13:00:00Z"},
-            containerStatuses=[engine(started=True, **RUNNING)],
+            containerStatuses=[engine(RUNNING, started=True)],
         ),
         Reason.NOT_READY,
         f"{WHERE} does not answer its readiness probe",
@@ -174,7 +174,7 @@ def test_a_pod_that_is_not_made_yet_is_starting(pods: list[Object]) -> None:
 
 def test_last_words_are_cut_to_their_end() -> None:
     long = {"exitCode": 1, "message": "x" * 5000 + " the end"}
-    diagnosis = diagnose(replica_set(SLOT), [running(engine(**RUNNING, last=long))])
+    diagnosis = diagnose(replica_set(SLOT), [running(engine(RUNNING, last=long))])
     assert diagnosis is not None
     assert "the end" in diagnosis.message
     assert len(diagnosis.message) < 600
