@@ -1,7 +1,6 @@
 """Pages that are written from code are what the code would write."""
 
 from cluster.state import REPOSITORY
-
 from conch.api.conditions import REMEDIES, Reason
 from conch.api.conditions_page import page
 

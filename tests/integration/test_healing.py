@@ -5,11 +5,10 @@ import time
 import pytest
 
 from cluster.cluster import Cluster
+from conch.manifests.identity import REPLICA, SLOT
 from integration.deployments import Namespace, Object, uids
 from integration.operator_under_test import OperatorUnderTest
 from integration.waiting import until
-
-from conch.manifests.identity import REPLICA, SLOT
 
 pytestmark = pytest.mark.cluster
 

@@ -1,4 +1,4 @@
-"""The operator's rights: exactly those it uses, witnessed by the audit log. Runs its own life of a resource for that."""
+"""The operator's rights: exactly those it uses, witnessed by the audit log over a whole life of a resource."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.cluster import Cluster
-from integration.deployments import Namespace, uids
+from integration.deployments import Deployment, Namespace, uids
 from integration.operator_under_test import OperatorUnderTest
 from integration.waiting import until
 
@@ -40,6 +40,10 @@ def used(cluster: Cluster, operator: OperatorUnderTest) -> Iterator[Right]:
                 yield event.group, resource, "create"
 
 
+def wait_scaled_to_zero(deployment: Deployment) -> None:
+    until(lambda: deployment.condition("Ready"), lambda seen: seen.get("reason") == "ScaledToZero", 60)
+
+
 def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None:
     """Creation, a rollout, a scale-down, an orphaned pod, a replaced ConfigMap, many revisions, an event told again."""
     deployment = namespace.apply("life", replicas=2)
@@ -51,13 +55,13 @@ def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None
     until(lambda: uids(deployment.pods()), lambda seen: bool(seen) and not seen & orphan, 90)
     for length in range(1000, 1012):
         deployment = deployment.edit(replicas=0, engine={"maxModelLength": length})
-        until(lambda: deployment.condition("Ready"), lambda seen: seen.get("reason") == "ScaledToZero", 60)
+        wait_scaled_to_zero(deployment)
     until(lambda: len(namespace.get("controllerrevision")), lambda count: count == 10, 20)
     operator.stop()
     operator.start()
     empty = '{"status": {"conditions": [], "observedGeneration": -1}}'
     namespace.kubectl("patch", "llmdeployment", "life", "--subresource=status", "--type=merge", "--patch", empty)
-    until(lambda: deployment.condition("Ready"), lambda seen: seen.get("reason") == "ScaledToZero", 30)
+    wait_scaled_to_zero(deployment)
 
 
 @pytest.mark.timeout(600)

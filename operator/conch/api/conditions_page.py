@@ -22,9 +22,9 @@ _CONDITIONS: Final = {
 
 _HEAD: Final = """# Conditions and reasons
 
-`kubectl describe llmdep NAME` shows them; each message says which pod or field is meant. Tools that follow kstatus (Flux,
-`helm --wait`, `kubectl wait`) read Reconciling as in progress, Stalled as failed, Ready as current. A change of `replicas`
-alone sets neither Reconciling nor Stalled.
+`kubectl describe llmdep NAME` shows them; each message says which pod or field is meant. Tools that follow kstatus
+(Flux, `helm --wait`) read Reconciling as in progress, Stalled as failed, Ready as current. A change of `replicas` alone
+sets neither Reconciling nor Stalled.
 """
 
 
