@@ -76,9 +76,8 @@ def _start(state: StateFolder, options: Options, outer: tuple[str, ...]) -> subp
     (state.programs / "kubectl").symlink_to(control_plane / "kubectl")
     (state.programs / "helm").symlink_to(helm_program)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        port = int(listener.getsockname()[1])
-        credentials.issue(Credentials(state.credentials), port, state.kubeconfig)
-        Settings(control_plane, listener.fileno(), port, options).write(state.settings)
+        credentials.issue(Credentials(state.credentials), int(listener.getsockname()[1]), state.kubeconfig)
+        Settings(control_plane, listener.fileno(), options).write(state.settings)
         supervisor = (sys.executable, "-m", "cluster.supervisor", str(state.root))
         process = _spawn((*outer, *isolated, *supervisor), state.logs / "supervisor.log", listener)
     try:

@@ -84,7 +84,6 @@ class Settings:
 
     control_plane: Path
     listener: int
-    port: int
     options: Options
 
     def write(self, path: Path) -> None:
@@ -99,7 +98,6 @@ class Settings:
         return cls(
             control_plane=Path(content["control_plane"]),
             listener=content["listener"],
-            port=content["port"],
             options=Options(
                 nodes=Path(options["nodes"]) if options["nodes"] else None,
                 images=Path(options["images"]) if options["images"] else None,

@@ -20,6 +20,8 @@ from cluster.state import Options, StateFolder
 PYTHON = (sys.executable, "-m", "cluster")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
+ETCD_HEALTH = "http://127.0.0.1:2379/livez"
+
 pytestmark = pytest.mark.cluster
 
 
@@ -156,6 +158,18 @@ def test_components_are_killed_and_started_by_name(state: StateFolder) -> None:
         assert control.status().failures == ()
         with pytest.raises(ClusterFailure, match="No component is called nonsense"):
             control.kill("nonsense")
+
+
+def test_a_frozen_component_answers_nothing_until_it_goes_on(state: StateFolder) -> None:
+    with launch.running(state, Options()) as cluster:
+        control = cluster.control()
+        connect = f"import urllib.request; print(urllib.request.urlopen('{ETCD_HEALTH}', timeout=2).status)"
+        assert cluster.enter(sys.executable, "-c", connect) == "200\n"
+        control.pause("etcd")
+        with pytest.raises(ClusterFailure, match="timed out"):
+            cluster.enter(sys.executable, "-c", connect)
+        control.resume("etcd")
+        assert cluster.enter(sys.executable, "-c", connect) == "200\n"
 
 
 def test_a_folder_that_is_no_clusters_is_left_alone(tmp_path: Path) -> None:
