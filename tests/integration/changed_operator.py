@@ -20,6 +20,7 @@ def main() -> None:
     """Change the renderer, install the later CRD, and run."""
     from conch.api import crd, parsing
     from conch.controller import process
+    from conch.controller.health import Listen
 
     pod_template.ENDPOINT_REMOVAL_SECONDS = 7  # type: ignore[misc]
     rendered_revision.RENDERER = 99  # type: ignore[misc]
@@ -27,7 +28,7 @@ def main() -> None:
     deployment.LLMDeployment.model_rebuild(force=True)
     vars(parsing)["LLMDeploymentSpec"] = LaterSpec
     install(crd.crd_yaml())
-    asyncio.run(process.run(0))
+    asyncio.run(process.run(Listen("127.0.0.1", 0)))
 
 
 def install(text: str) -> None:

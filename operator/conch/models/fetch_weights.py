@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
-UNWANTED = ["original/*", "metal/*", "onnx/*", "openvino/*", "flax_model*", "tf_model*"]
+UNWANTED = ["consolidated*", "original/*", "metal/*", "onnx/*", "openvino/*", "flax_model*", "tf_model*"]
 
 
 def fetch(repo: str, revision: str, cache: Path, token_file: Path | None) -> Path:
