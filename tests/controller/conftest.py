@@ -87,7 +87,7 @@ class Doers:
 async def until(holds: Callable[[], bool]) -> None:
     """Returns once something holds; fails after some seconds."""
     async with asyncio.timeout(15):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event to wait on
+        while not holds():
             await asyncio.sleep(0.02)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import kopf
 import pytest
+
 from cluster.cluster import Cluster
 from cluster.state import REPOSITORY
-from controller.builders import resource
-
 from conch.controller.shell import settings, shell
 from conch.kube.credentials import find_credentials, login
 from conch.kube.store import Store
+from controller.builders import resource
 
 pytestmark = pytest.mark.cluster
 

@@ -132,7 +132,7 @@ async def test_a_recreated_resource_waits_for_the_garbage_collector(doers: Doers
     finalizers = {"metadata": {"uid": held["metadata"]["uid"], "finalizers": None}}
     await doers.client.merge_patch(SERVICE, doers.namespace, "m", finalizers)
     async with asyncio.timeout(15):
-        while await doers.listed(SERVICE):  # noqa: ASYNC110 - not ours, so no cache has it
+        while await doers.listed(SERVICE):
             await asyncio.sleep(0.1)
     assert (await doers.write("m")).conflicts == ()
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -60,21 +61,42 @@ async def run(listen: Listen) -> None:
         ]
         async with (
             _background(*work) as tasks,
-            health_server(listen, registry, lambda: _trouble(tasks, caches), lambda: _not_ready(caches)),
+            health_server(listen, registry, lambda: _trouble(caches), lambda: _not_ready(caches)),
         ):
             await caches.wait_synced()
-            # Kopf ends by cancelling every task that is younger than itself, so ours start first.
-            async with _background(workers.run()) as working:
-                tasks += working
+            stop = asyncio.Event()
+            # The workers end before Kopf, which ends by cancelling every task that is younger than itself.
+            async with _background(await _kopf(session, caches)) as watching, _background(workers.run()) as working:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    asyncio.get_running_loop().add_signal_handler(number, stop.set)
                 logger.info("Conch runs against %s", session.server)
-                await _run_kopf(session, caches)
+                await _until_asked(stop, [*tasks, *watching, *working])
 
 
-async def _run_kopf(session: Login, caches: Caches) -> None:
+async def _kopf(session: Login, caches: Caches) -> Coroutine[Any, Any, None]:
+    """Starts Kopf's tasks; what is returned waits for their end.
+
+    In two parts, because asked to stop by a signal Kopf gives five seconds to whatever still runs in the process.
+    """
     # Unless told, Kopf asks the DNS who it is, which takes seconds where there is none. The type is private to Kopf.
     identity: Any = _instance()
-    registry = shell(session, caches.resources)
-    await kopf.operator(registry=registry, settings=settings(), clusterwide=True, identity=identity)
+    older = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=shell(session, caches.resources), settings=settings(), identity=identity, clusterwide=True
+    )
+    return kopf.run_tasks(tasks, ignored=older)
+
+
+async def _until_asked(stop: asyncio.Event, parts: list[asyncio.Task[None]]) -> None:
+    """Returns when asked to stop; raises when a part of the operator ends by itself, which none should."""
+    asked = asyncio.create_task(stop.wait())
+    try:
+        ended, _ = await asyncio.wait([asked, *parts], return_when=asyncio.FIRST_COMPLETED)
+        for part in ended - {asked}:
+            raise RuntimeError("a part of the operator has ended") from part.exception()
+        logger.info("Conch stops")
+    finally:
+        asked.cancel()
 
 
 async def _list_resources(client: Client, caches: Caches) -> None:
@@ -113,9 +135,7 @@ async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[list[as
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _trouble(tasks: list[asyncio.Task[None]], caches: Caches) -> str | None:
-    if any(task.done() for task in tasks):
-        return "a part of the operator has ended"
+def _trouble(caches: Caches) -> str | None:
     if caches.silent_seconds > SILENT_SECONDS:
         return f"nothing heard from the API server for {caches.silent_seconds:.0f} s"
     return None
