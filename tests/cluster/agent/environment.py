@@ -96,7 +96,7 @@ def entries(item: Object) -> Sequence[tuple[str, bytes]]:
 
 async def _service_variables(facts: PodFacts, references: References) -> dict[str, str]:
     """`kubernetes` always; the namespace's own unless `enableServiceLinks` is false."""
-    found = [item for item in await references.services("default") if item["metadata"]["name"] == "kubernetes"]
+    found = await references.services("default", fieldSelector="metadata.name=kubernetes")
     if facts.pod["spec"].get("enableServiceLinks", True):
         found += await references.services(facts.namespace)
     variables: dict[str, str] = {}

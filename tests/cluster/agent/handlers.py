@@ -5,6 +5,7 @@ HTTP is spoken by hand: hundreds of probes a second must cost little, and a prob
 
 import asyncio
 import contextlib
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Final
@@ -78,7 +79,7 @@ async def _http_get(request: Object, target: Target) -> None:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
     except OSError as error:
-        raise HandlerFailed(f'Get "{url}": {error.strerror or error}') from error
+        raise HandlerFailed(f'Get "{url}": dial tcp {host}:{port}: connect: {_reason(error)}') from error
     words = status_line.split()
     if len(words) < 2 or not words[1].isdigit():
         raise HandlerFailed(f'Get "{url}": no HTTP answer')
@@ -91,5 +92,10 @@ async def _tcp_connect(request: Object, target: Target) -> None:
     try:
         _, writer = await asyncio.open_connection(host, port)
     except OSError as error:
-        raise HandlerFailed(f"dial tcp {host}:{port}: {error.strerror or error}") from error
+        raise HandlerFailed(f"dial tcp {host}:{port}: connect: {_reason(error)}") from error
     writer.close()
+
+
+def _reason(error: OSError) -> str:
+    """As Go words it."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)

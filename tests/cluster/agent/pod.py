@@ -251,14 +251,14 @@ class Pod:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _initialize(self) -> bool:
-        """Runs init containers one after the other. False: one has failed for good."""
+        """Runs init containers one after the other. False: one has failed for good, or the pod is leaving."""
         for container in self.init:
             done = container.begin()
             if container.record.is_sidecar:
                 await container.has_started.wait()
                 continue
             await done
-            if not container.record.succeeded:
+            if self._grace or not container.record.succeeded:
                 return False
         return True
 

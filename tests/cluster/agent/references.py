@@ -68,9 +68,9 @@ class References:
         """A PersistentVolume."""
         return await self._api.get(f"/api/v1/persistentvolumes/{name}")
 
-    async def services(self, namespace: str) -> list[Object]:
-        """All Services of a namespace."""
-        listed = await self._api.get(f"/api/v1/namespaces/{namespace}/services")
+    async def services(self, namespace: str, **selection: str) -> list[Object]:
+        """The Services of a namespace."""
+        listed = await self._api.get(f"/api/v1/namespaces/{namespace}/services", **selection)
         found: list[Object] = listed["items"]
         return found
 

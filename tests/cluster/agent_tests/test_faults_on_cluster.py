@@ -131,12 +131,21 @@ def test_a_lost_node_is_found_out_and_comes_back(workload: Workload) -> None:
     assert main_container(status)["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
 
 
-def test_pods_survive_nothing_but_are_run_again_by_the_next_agent(workload: Workload) -> None:
-    workload.create(engine("carried"), tool("carried-process", "import time; time.sleep(600)"))
+def test_pods_end_with_the_agent_and_are_run_again_by_the_next(workload: Workload) -> None:
+    mark = f"mark = '{workload.namespace}'"
+    workload.create(engine("carried"), tool("carried-process", f"import time; {mark}; time.sleep(600)"))
+
+    def commands() -> str:
+        return workload.cluster.enter("sh", "-c", "cat /proc/[0-9]*/cmdline")
+
     for name in ("carried", "carried-process"):
         workload.wait(name, is_ready)
+    assert mark in commands()
     control = workload.cluster.control()
     control.kill("agent")
-    control.start("agent")
+    try:
+        until(commands, lambda found: mark not in found, 5)
+    finally:
+        control.start("agent")
     for name in ("carried", "carried-process"):
         workload.wait(name, lambda status: is_ready(status) and main_container(status)["restartCount"] == 1)

@@ -162,6 +162,27 @@ def test_process_one_without_a_handler_ignores_sigterm_unless_the_namespace_is_s
     assert time.monotonic() - began > 4
 
 
+def test_a_pod_that_waits_for_a_volume_can_be_deleted(workload: Workload) -> None:
+    pod = tool("stuck", SLEEP, volumes=[{"name": "v", "secret": {"secretName": "never"}}])
+    workload.create(pod)
+    until(lambda: workload.events("stuck"), lambda events: "FailedMount" in events)
+    workload.kubectl("delete", "pod", "stuck", "--timeout=5s")
+
+
+def test_a_pod_that_is_initialized_obeys_and_starts_nothing_more(workload: Workload) -> None:
+    pod = tool("leaving", "print('must not run')")
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
+    pod["spec"]["initContainers"] = [{"name": "i", "image": "conch.test/tools", "command": ["python3", "-c", code]}]
+    pod["metadata"]["finalizers"] = ["conch.test/kept"]
+    workload.create(pod)
+    workload.wait("leaving", lambda status: status.get("initContainerStatuses", [{}])[0].get("started"))
+    workload.kubectl("delete", "pod", "leaving", "--wait=false")
+    status = workload.wait("leaving", lambda status: status["phase"] == "Failed")
+    assert status["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 0
+    assert waiting_reason(status) == "PodInitializing"
+    workload.kubectl("patch", "pod", "leaving", "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
+
+
 def test_force_deletion_ends_the_process(workload: Workload) -> None:
     workload.create(tool("forced", "import time\nwhile True: print('alive', flush=True); time.sleep(0.1)"))
     workload.wait("forced", is_ready)
