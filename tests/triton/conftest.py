@@ -1,17 +1,16 @@
 """Engines under test: `start` starts the real one or the simulated one, `served` is one of each that is ready."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from triton.engines import Engine, RealEngine, SimulatedEngine, Start, until_ready
+
+from triton.engines import COMMAND, Engine, RealEngine, SimulatedEngine, Start, StartEngine, until_ready
 from triton.installation import Installation, Unsupported, installation
 from triton.repository import MODEL, model_files, mount, write_weights
 
 BOTH = [pytest.param("triton", marks=pytest.mark.triton), "simulator"]
-
-StartEngine = Callable[[Start], Awaitable[Engine]]
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +30,9 @@ async def start(request: pytest.FixtureRequest) -> AsyncIterator[StartEngine]:
     async def begin(start: Start) -> Engine:
         real = request.param == "triton"
         engine: Engine = (
-            await RealEngine.start(start, request.getfixturevalue("triton")) if real else await SimulatedEngine.start(start)
+            await RealEngine.start(start, request.getfixturevalue("triton"))
+            if real
+            else await SimulatedEngine.start(start)
         )
         engines.append(engine)
         return engine
@@ -55,7 +56,7 @@ async def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("served")
     write_weights(folder)
     mount(folder / "models" / MODEL, model_files())
-    begin = Start(folder, options=("--exit-timeout-secs=5", "--metrics-config=histogram_latencies=true"))
+    begin = Start(folder, command=(*COMMAND, "--exit-timeout-secs=5", "--metrics-config=histogram_latencies=true"))
     engine: Engine
     if request.param == "triton":
         engine = await RealEngine.start(begin, request.getfixturevalue("triton"))

@@ -4,24 +4,25 @@ Both listen on ports 8000 and 8002 of a loopback address of their own and read t
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 from conch import catalogue
-from conch.engines.vllm_fields import fields
 from conch.simulator.container import ContainerSpec, RunningContainer, run_container
-
+from conch.simulator.vllm_release import engine_argument_names
 from triton.installation import Installation
 
 HTTP_PORT: Final = 8000
 METRICS_PORT: Final = 8002
+COMMAND: Final = ("tritonserver", "--model-repository=/models", "--model-control-mode=none")
 _PORTS: Final = (HTTP_PORT, 8001, METRICS_PORT)
 _START_SECONDS: Final = 30.0
 _SHARED_MEMORY: Final = Path("/dev/shm")
@@ -36,15 +37,12 @@ class Start:
 
     root: Path
     """The container's file system: its repository is at `models`, its weights are below `weights`."""
-    options: Sequence[str] = ()
-    """Of the command line, besides those that every start has."""
+    command: tuple[str, ...] = COMMAND
+    """As the container has it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    image: str = catalogue.NEWEST.image
     load_seconds: float = 0.0
     token_seconds: float = 0.02
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The command line inside the container."""
-        return ("tritonserver", "--model-repository=/models", "--model-control-mode=none", *self.options)
 
 
 class Engine(Protocol):
@@ -69,6 +67,9 @@ class Engine(Protocol):
         """Ends it, whatever its state."""
 
 
+StartEngine = Callable[[Start], Awaitable[Engine]]
+
+
 class RealEngine:
     """A tritonserver process. `stop` removes what it would leave behind."""
 
@@ -90,7 +91,7 @@ class RealEngine:
         settings = {
             "load_seconds": start.load_seconds,
             "token_seconds": start.token_seconds,
-            "arguments": sorted(fields(catalogue.NEWEST.vllm)),
+            "arguments": sorted(engine_argument_names(start.image) or ()),
         }
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
@@ -99,7 +100,7 @@ class RealEngine:
                 *(f"--{service}-address={address}" for service in ("http", "grpc", "metrics")),
                 f"--backend-directory={backends}",
                 "--allow-gpu-metrics=false",
-                env={**installed.environment(), "STAND_IN_VLLM": json.dumps(settings)},
+                env={**start.environment, **installed.environment(), "STAND_IN_VLLM": json.dumps(settings)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
@@ -127,10 +128,8 @@ class RealEngine:
             self._regions |= set(_shared_memory(self._process.pid))
             self._process.kill()
         await self._process.wait()
-        try:  # the processes of its backends
+        with contextlib.suppress(ProcessLookupError):  # the processes of its backends
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         for region in self._regions:
             region.unlink(missing_ok=True)
 
@@ -154,9 +153,9 @@ class SimulatedEngine:
             "per_kv_token_seconds": 0,
         }
         spec = ContainerSpec(
-            image=catalogue.NEWEST.image,
+            image=start.image,
             command=start.command,
-            env={},
+            env=start.environment,
             address=address,
             root=lambda path: start.root / path.lstrip("/"),
             log=lines.append,

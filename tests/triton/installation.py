@@ -95,7 +95,9 @@ def _check_platform() -> None:
         raise Unsupported(f"nvidia-pytriton has no wheel for {platform.system()} on {platform.machine()}")
     library, version = platform.libc_ver()
     if library != "glibc" or tuple(map(int, version.split("."))) < _OLDEST_GLIBC:
-        raise Unsupported(f"nvidia-pytriton needs glibc 2.35 or later; this is {library or 'another C library'} {version}")
+        raise Unsupported(
+            f"nvidia-pytriton needs glibc 2.35 or later; this is {library or 'another C library'} {version}"
+        )
 
 
 def _python() -> Python:
@@ -106,7 +108,9 @@ def _python() -> Python:
     if found:
         versions = sorted({f"libpython{python.version}" for python in found})
         raise Unsupported(f"no shared library of Python; on Debian: sudo apt-get install -y {versions[-1]}")
-    raise Unsupported(f"Triton's Python backend with NumPy 1 needs one of Python {', '.join(_PYTHONS)}; none is on PATH")
+    raise Unsupported(
+        f"Triton's Python backend with NumPy 1 needs one of Python {', '.join(_PYTHONS)}; none is on PATH"
+    )
 
 
 def _candidates() -> Iterator[Python]:

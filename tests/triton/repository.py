@@ -31,8 +31,8 @@ def model_files(config: str = CONFIG, **arguments: Any) -> dict[str, str]:
     return {"config.pbtxt": config, "1/model.json": json.dumps(document)}
 
 
-def write_weights(root: Path) -> None:
-    """What an engine reads of weights before it loads them, at `/weights/model` of the container."""
-    folder = root / "weights/model"
+def write_weights(root: Path, path: str = "/weights/model") -> None:
+    """What an engine reads of weights before it loads them, at that path of the container."""
+    folder = root / path.lstrip("/")
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"num_attention_heads": 64, "max_position_embeddings": 131072}')

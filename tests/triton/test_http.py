@@ -216,9 +216,7 @@ async def test_tokens_come_as_they_are_made(served: Engine) -> None:
 async def test_an_error_of_the_backend_is_a_400(served: Engine, path: str, content_type: str) -> None:
     body = {"text_input": "a", "stream": True, "exclude_input_in_output": False}
     answer = await exchange(served, "POST", path, body)
-    error = (
-        b'{"error":"Error generating stream: When streaming, `exclude_input_in_output` = False is not allowed."}'
-    )
+    error = b'{"error":"Error generating stream: When streaming, `exclude_input_in_output` = False is not allowed."}'
     assert (answer.code, answer.headers["Content-Type"]) == (400, content_type)
     assert answer.body == (error if path == GENERATE else b"data: " + error + b"\n\n")
 
@@ -231,7 +229,9 @@ async def test_a_connection_is_kept(served: Engine) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize(("method", "path", "code"), [("GET", "/", 200), ("GET", "/v2", 200), ("POST", "/metrics", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "code"), [("GET", "/", 200), ("GET", "/v2", 200), ("POST", "/metrics", 405)]
+)
 async def test_the_metrics_port_knows_one_page(served: Engine, method: str, path: str, code: int) -> None:
     answer = await exchange(served, method, path, port=METRICS_PORT)
     assert answer.code == code

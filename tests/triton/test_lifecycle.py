@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from triton.conftest import StartEngine
-from triton.engines import HTTP_PORT, METRICS_PORT, Engine, Start, is_open, until_ready
+from triton.engines import COMMAND, HTTP_PORT, METRICS_PORT, Engine, Start, StartEngine, is_open, until_ready
 from triton.exchange import exchange, receive, receive_chunks, receive_head, send
 
 STREAM = "/v2/models/llama/generate_stream"
@@ -47,8 +46,8 @@ class Stream:
 
 async def begin(start: StartEngine, root: Path, exit_timeout_seconds: int = 5, token_seconds: float = 0.02) -> Engine:
     """A ready engine."""
-    options = (f"--exit-timeout-secs={exit_timeout_seconds}",)
-    engine = await start(Start(root, options=options, token_seconds=token_seconds))
+    command = (*COMMAND, f"--exit-timeout-secs={exit_timeout_seconds}")
+    engine = await start(Start(root, command, token_seconds=token_seconds))
     await until_ready(engine)
     return engine
 
@@ -69,8 +68,8 @@ async def test_ports_are_closed_while_it_loads(start: StartEngine, root: Path) -
 
 async def test_sigterm_ends_it_at_once_while_it_loads(start: StartEngine, root: Path) -> None:
     engine = await start(Start(root, load_seconds=20))
-    while "loading: llama:1" not in engine.log:
-        await asyncio.sleep(0.02)
+    await asyncio.sleep(1.5)
+    assert "loading: llama:1" in engine.log
     engine.terminate()
     async with asyncio.timeout(2):
         assert await engine.wait() == TERMINATED

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from triton.conftest import StartEngine
-from triton.engines import Start, until_ready
+from triton.engines import COMMAND, Start, StartEngine, until_ready
 from triton.exchange import exchange
 from triton.repository import CONFIG, MODEL, model_files, mount, write_weights
 
@@ -45,7 +44,7 @@ async def test_a_model_that_does_not_load_ends_the_server(
 ) -> None:
     write_weights(tmp_path)
     mount(tmp_path / "models" / MODEL, files)
-    engine = await start(Start(tmp_path, options=options))
+    engine = await start(Start(tmp_path, (*COMMAND, *options)))
     assert await engine.wait() == 1
     because = reason.format(folder=engine.path("/models/llama/1"))
     assert re.search(rf"^E.*\] \"failed to load 'llama' version 1: {re.escape(because)}", engine.log, re.MULTILINE)
@@ -73,7 +72,7 @@ async def test_without_exit_on_error_it_lives_and_says_why(start: StartEngine, t
     write_weights(tmp_path)
     mount(tmp_path / "models/good", model_files())
     mount(tmp_path / "models/bad", model_files(swap_space=4))
-    engine = await start(Start(tmp_path, options=("--exit-on-error=false",)))
+    engine = await start(Start(tmp_path, (*COMMAND, "--exit-on-error=false")))
     await until_ready(engine)
     assert (await exchange(engine, "GET", "/v2/health/live")).code == 200
     assert (await exchange(engine, "GET", "/v2/health/ready")).code == 400

@@ -45,7 +45,10 @@ class Repository:
     def table(self) -> tuple[tuple[str, str, str], ...]:
         """Rows of the table that the server prints: model, version, status."""
         loaded = [(model.name, model.version, "READY") for model in self.loaded]
-        failed = [(model.name, model.version or "-", model.reason) for model in self.failed]
+        failed = [
+            (model.name, model.version or "-", f"UNAVAILABLE: {model.reason}" if model.version else model.reason)
+            for model in self.failed
+        ]
         return tuple(sorted(loaded + failed))
 
 
@@ -107,7 +110,7 @@ class Loader:
     def _failed(self, name: str, version: str, reason: str) -> FailedModel:
         self._error("model_lifecycle.cc:642", f"failed to load '{name}' version {version}: {reason}")
         self._log.line("I", "model_lifecycle.cc:777", f"failed to load '{name}'")
-        return FailedModel(name, version, f"UNAVAILABLE: {reason}")
+        return FailedModel(name, version, reason)
 
     def _error(self, source: str, message: str) -> None:
         self._log.line("E", source, message)

@@ -12,6 +12,8 @@ It runs in the server's own Python, which has numpy and the standard library. Se
 STAND_IN_VLLM: load_seconds, token_seconds, and arguments, the names that AsyncEngineArgs takes.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -19,9 +21,10 @@ import threading
 import time
 from dataclasses import make_dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy
-import triton_python_backend_utils as pb_utils
+import numpy as np
+import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
 INPUTS = (
     ("text_input", "TYPE_STRING", [1], False),
@@ -49,7 +52,7 @@ SETTINGS = json.loads(os.environ["STAND_IN_VLLM"])
 
 class TritonPythonModel:
     @staticmethod
-    def auto_complete_config(config):
+    def auto_complete_config(config: Any) -> Any:
         """Adds what a config.pbtxt may leave out."""
         given = config.as_dict()
         inputs, outputs = ({tensor["name"] for tensor in given[kind]} for kind in ("input", "output"))
@@ -63,7 +66,7 @@ class TritonPythonModel:
         config.set_max_batch_size(0)
         return config
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         assert pb_utils.using_decoupled_model_transaction_policy(config), (
             "vLLM Triton backend must be configured to use decoupled model transaction policy"
@@ -77,23 +80,24 @@ class TritonPythonModel:
         metrics = Metrics(args, longest) if reports and not arguments.get("disable_log_stats") else None
         self.engine = Engine(metrics)
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> None:
         for request in requests:
             self.engine.dispatch(request)
 
-    def finalize(self):
+    def finalize(self) -> None:
         if hasattr(self, "engine"):
             self.engine.shut_down()
 
 
-def engine_arguments(folder):
+def engine_arguments(folder: Path) -> dict[str, Any]:
     """The contents of model.json."""
     file = folder / "model.json"
     assert file.is_file(), f"'model.json' containing vllm engine args must be provided in '{folder}'"
-    return json.loads(file.read_text())
+    arguments: dict[str, Any] = json.loads(file.read_text())
+    return arguments
 
 
-def check_device(kind, arguments):
+def check_device(kind: str, arguments: dict[str, Any]) -> None:
     """An instance of KIND_GPU gets one GPU, so it cannot be parallel."""
     size = int(arguments.get("tensor_parallel_size", 1)) * int(arguments.get("pipeline_parallel_size", 1))
     if kind == "GPU" and size > 1:
@@ -106,19 +110,19 @@ def check_device(kind, arguments):
 class Engine:
     """Generates on an event loop of its own."""
 
-    def __init__(self, metrics):
+    def __init__(self, metrics: Metrics | None) -> None:
         self.metrics = metrics
         self.in_flight = 0
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
-    def dispatch(self, request):
+    def dispatch(self, request: Any) -> None:
         """Takes a request and returns at once."""
         self.in_flight += 1
         asyncio.run_coroutine_threadsafe(self.serve(request), self.loop)
 
-    async def serve(self, request):
+    async def serve(self, request: Any) -> None:
         sender = request.get_response_sender()
         try:
             await self.generate(Generation(request), sender)
@@ -128,7 +132,7 @@ class Engine:
         finally:
             self.in_flight -= 1
 
-    async def generate(self, generation, sender):
+    async def generate(self, generation: Generation, sender: Any) -> None:
         arrived_at = before = time.monotonic()
         for number in range(1, generation.output_tokens + 1):
             await asyncio.sleep(SETTINGS["token_seconds"])
@@ -143,7 +147,7 @@ class Engine:
                 flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if is_last else 0
                 sender.send(generation.response(number, is_last=is_last), flags=flags)
 
-    def shut_down(self):
+    def shut_down(self) -> None:
         while self.in_flight:
             time.sleep(0.01)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -153,7 +157,7 @@ class Engine:
 class Generation:
     """What a request asks for, and its responses. A word is a token."""
 
-    def __init__(self, request):
+    def __init__(self, request: Any) -> None:
         self.request = request
         self.prompt = self.value("text_input", b"").decode()
         self.prompt_tokens = len(self.prompt.split())
@@ -166,40 +170,42 @@ class Generation:
         sampling = json.loads(given if given is not None else request.parameters())
         self.output_tokens = int(sampling.get("max_tokens", 16))
 
-    def value(self, name, default):
+    def value(self, name: str, default: Any) -> Any:
         tensor = pb_utils.get_input_tensor_by_name(self.request, name)
         return default if tensor is None else tensor.as_numpy().flatten()[0]
 
-    def response(self, number, *, is_last):
-        numbers = [number] if self.streams else range(1, number + 1)
+    def response(self, number: int, *, is_last: bool) -> Any:
+        numbers = range(number if self.streams else 1, number + 1)
         text = self.prefix + "".join(f" word{word}" for word in numbers)
-        outputs = [tensor("text_output", text, numpy.object_)]
+        outputs = [tensor("text_output", text, np.object_)]
         for name, value, kind in (
-            ("finish_reason", "length" if is_last else "None", numpy.object_),
-            ("cumulative_logprob", 0.0, numpy.float32),
-            ("logprobs", "null", numpy.object_),
-            ("num_input_tokens", self.prompt_tokens, numpy.uint32),
-            ("num_output_tokens", len(numbers), numpy.uint32),
+            ("finish_reason", "length" if is_last else "None", np.object_),
+            ("cumulative_logprob", 0.0, np.float32),
+            ("logprobs", "null", np.object_),
+            ("num_input_tokens", self.prompt_tokens, np.uint32),
+            ("num_output_tokens", len(numbers), np.uint32),
         ):
             if self.value(f"return_{name}", False):
                 outputs.append(tensor(name, value, kind))
         return pb_utils.InferenceResponse(output_tensors=outputs)
 
 
-def tensor(name, value, kind):
-    return pb_utils.Tensor(name, numpy.asarray([value], dtype=kind))
+def tensor(name: str, value: Any, kind: Any) -> Any:
+    return pb_utils.Tensor(name, np.asarray([value], dtype=kind))
 
 
 class Metrics:
     """The families that the backend re-exports of vLLM; each metric starts at zero."""
 
-    def __init__(self, args, longest_tokens):
+    def __init__(self, args: dict[str, str], longest_tokens: int) -> None:
         labels = {"model": args["model_name"], "version": args["model_version"]}
-        lengths = [digit * 10**power for power in range(10) for digit in (1, 2, 5) if digit * 10**power <= longest_tokens]
-        self.families = []
+        lengths = [
+            digit * 10**power for power in range(10) for digit in (1, 2, 5) if digit * 10**power <= longest_tokens
+        ]
+        self.families: list[Any] = []
         counter, histogram = pb_utils.MetricFamily.COUNTER, pb_utils.MetricFamily.HISTOGRAM
 
-        def metric(name, description, kind, **options):
+        def metric(name: str, description: str, kind: Any, **options: Any) -> Any:
             family = pb_utils.MetricFamily(name=f"vllm:{name}", description=description, kind=kind)
             self.families.append(family)  # a family that nobody holds takes its metrics off the page
             return family.Metric(labels=labels, **options)
@@ -234,7 +240,7 @@ class Metrics:
             "request_params_n", "Histogram of the n request parameter.", histogram, buckets=[1, 2, 5, 10, 20]
         )
 
-    def token(self, generation, number, since_arrival_seconds, gap_seconds):
+    def token(self, generation: Generation, number: int, since_arrival_seconds: float, gap_seconds: float) -> None:
         """Counts a generated token; with the first comes the prompt, with the last the request."""
         self.generation_tokens.increment(1)
         if number == 1:
