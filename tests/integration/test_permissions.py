@@ -98,7 +98,9 @@ def test_the_finalizers_rule_is_needed(cluster: Cluster, operator: OperatorUnder
 
         def refusals() -> list[str]:
             events = cluster.audit().since(mark)
-    XX, bool, 20, every_seconds=1)
+            return [event.uri for event in events if event.user == operator.user and event.code == 403]
+
+        until(refusals, bool, 20, every_seconds=1)
         assert namespace.get("service") == []
     finally:
         cluster.kubectl(
