@@ -11,12 +11,13 @@ import pytest
 from conch.controller.caches import CHILDREN, LLM_DEPLOYMENT, Key
 from conch.controller.decision import Decision, PodMark, Removal
 from conch.controller.writer import ResourceGoneError
-from conch.kube.errors import ConflictError, ForbiddenError, InvalidError
-from conch.kube.resources import CONFIG_MAP, NAMESPACE, POD, REPLICA_SET, SERVICE, SERVICE_ACCOUNT, KubeObject
+from conch.kube.errors import ConflictError, ForbiddenError
+from conch.kube.resources import CONFIG_MAP, NAMESPACE, POD, REPLICA_SET, SERVICE, SERVICE_ACCOUNT, KubeObject, Resource
 from conch.manifests.identity import DRAINING_SINCE, SERVING
 from conch.rollout.fleet import Observed
 from controller.conftest import Doers, deployment, until
 
+RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota")
 OTHER_UID = "22222222-2222-2222-2222-222222222222"
 
 
@@ -123,6 +124,30 @@ async def test_the_conflict_is_in_the_status_and_looked_at_again_soon(doers: Doe
     assert again_seconds <= 60
 
 
+async def test_a_refusal_is_in_the_status_and_tried_again_soon(doers: Doers) -> None:
+    metadata = {"namespace": doers.namespace, "name": "none"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"services": "0"}}}
+    made = await doers.client.create(RESOURCE_QUOTA, quota)
+    async with asyncio.timeout(15):
+        while "status" not in made or "used" not in made["status"]:
+            await asyncio.sleep(0.1)
+            made = await doers.read(RESOURCE_QUOTA, "none")
+    await doers.create("m")
+    again_seconds = await doers.reconciler.reconcile(doers.key("m"))
+    conditions = {item["type"]: item for item in (await doers.read(LLM_DEPLOYMENT, "m"))["status"]["conditions"]}
+    assert "the API server refuses Service m: " in conditions["Ready"]["message"]
+    assert "exceeded quota: none" in conditions["Ready"]["message"]
+    assert "Stalled" not in conditions
+    assert await doers.listed(REPLICA_SET) == []
+    assert again_seconds is not None
+    assert again_seconds <= 60
+    await doers.client.delete(RESOURCE_QUOTA, doers.namespace, "none", uid=made["metadata"]["uid"])
+    async with asyncio.timeout(15):
+        while (await doers.write("m")).refusals:
+            await asyncio.sleep(0.2)
+    assert len(await doers.listed(REPLICA_SET)) == 1
+
+
 async def test_a_recreated_resource_waits_for_the_garbage_collector(doers: Doers) -> None:
     theirs = service(doers.namespace, "m", ownerReferences=[owner("m", OTHER_UID)], finalizers=["conch.test/keep"])
     held = await doers.client.create(SERVICE, theirs)
@@ -191,15 +216,15 @@ async def test_a_replaced_config_map_is_made_anew(doers: Doers) -> None:
     assert (await doers.read(CONFIG_MAP, name))["data"] == before["data"]
 
 
-async def test_a_child_that_cannot_be_put_right_is_an_error_and_not_replaced(doers: Doers) -> None:
+async def test_a_child_that_cannot_be_put_right_is_reported_and_not_replaced(doers: Doers) -> None:
     await doers.create("m")
     await doers.write("m")
     (replica_set,) = doers.observe("m").of("ReplicaSet")
     impossible = copy.deepcopy(_rendered(replica_set))
     impossible["spec"]["selector"]["matchLabels"]["conch.test/more"] = "x"
     impossible["spec"]["template"]["metadata"]["labels"]["conch.test/more"] = "x"
-    with pytest.raises(InvalidError):
-        await doers.writer.carry_out(doers.observe("m"), only(applies=(impossible,)))
+    (refusal,) = (await doers.writer.carry_out(doers.observe("m"), only(applies=(impossible,)))).refusals
+    assert "field is immutable" in refusal
     assert (await doers.read(REPLICA_SET, replica_set["metadata"]["name"]))["metadata"]["uid"] == (
         replica_set["metadata"]["uid"]
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from conch.api.conditions import Reason
 from conch.controller.conditions import Facts
 from conch.controller.observation import Observation
 from conch.controller.revise import Revised, revise
@@ -28,8 +29,8 @@ from conch.rollout.fleet import Observed, SlotView, fleet, is_terminating, slot_
 from conch.rollout.limits import limits
 from conch.rollout.step import Step, Wanted, next_step
 
-CONFLICT_SECONDS: Final = 30.0
-"""How soon a name that somebody else held is tried again."""
+BLOCKED_SECONDS: Final = 30.0
+"""How soon a child that could not be written is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,13 @@ class Decision:
     look_again_seconds: float | None
 
 
-def decide(observation: Observation, conflicts: tuple[str, ...], now: datetime) -> Decision:
-    """The decision for one resource. `conflicts` are names that objects of other owners hold, in words."""
+def decide(
+    observation: Observation, conflicts: tuple[str, ...], now: datetime, refusals: tuple[str, ...] = ()
+) -> Decision:
+    """The decision for one resource.
+
+    In words, `conflicts` are names that objects of other owners hold, `refusals` children that the API server refused.
+    """
     identity = observation.identity
     held = fleet(observation.of("ReplicaSet"), observation.of("Pod"))
     revised = revise(
@@ -73,6 +79,8 @@ def decide(observation: Observation, conflicts: tuple[str, ...], now: datetime) 
     step = next_step(held, wanted, now) if wanted else Step(reason="nothing runs yet")
     rendered = tuple(stamped(child) for child in _children(identity, revised, held, step))
     facts = _facts(observation, revised, wanted, held, step, conflicts, now)
+    refused = tuple(Diagnosis(Reason.POD_CREATION_FAILED, words) for words in refusals)
+    facts = replace(facts, diagnoses=facts.diagnoses + refused)
     return Decision(
         applies=tuple(child for child in rendered if not _is_applied(observation, child)),
         marks=tuple(_marks(observation, step, now)),
@@ -85,7 +93,7 @@ def decide(observation: Observation, conflicts: tuple[str, ...], now: datetime) 
             held,
             tuple(revised.known.values()),
         ),
-        look_again_seconds=_look_again_seconds(step, facts),
+        look_again_seconds=_look_again_seconds(step, facts, is_blocked=bool(conflicts or refusals)),
     )
 
 
@@ -206,13 +214,13 @@ def _diagnoses(observation: Observation, slots: Sequence[Slot]) -> Iterator[Diag
             yield diagnosis
 
 
-def _look_again_seconds(step: Step, facts: Facts) -> float | None:
+def _look_again_seconds(step: Step, facts: Facts, *, is_blocked: bool) -> float | None:
     """The next moment at which time alone changes the decision: the end of a drain or of a start-up budget.
 
-    Somebody else's object that stands in the way is not watched, so it is looked for from time to time.
+    What stands in the way, such as somebody else's object or a quota, is not watched, so it is tried from time to time.
     """
     moments = [step.look_again_seconds] if step.look_again_seconds is not None else []
-    moments += [CONFLICT_SECONDS] if facts.conflicts else []
+    moments += [BLOCKED_SECONDS] if is_blocked else []
     if facts.target is not None:
         budget = timedelta(seconds=facts.target.plan.startup_seconds + 1)
         ends = [(item.since + budget - facts.now).total_seconds() for item in facts.diagnoses if item.since is not None]

@@ -30,6 +30,6 @@ class Reconciler:
             return None
         if outcome.wrote:
             observation = self._caches.observe(key) or observation
-            decision = decide(observation, outcome.conflicts, self._clock())
+            decision = decide(observation, outcome.conflicts, self._clock(), outcome.refusals)
         await self._reporter.report(observation, decision.status)
         return decision.look_again_seconds

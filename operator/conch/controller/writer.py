@@ -5,8 +5,9 @@ It decides nothing but whose an object is: a name that is taken by somebody else
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, TypeVar
 
 from conch.api.deployment import KIND
@@ -14,7 +15,7 @@ from conch.controller.caches import CHILDREN, LLM_DEPLOYMENT, Caches
 from conch.controller.decision import Decision, PodMark, Removal
 from conch.controller.observation import Observation, controller_uid
 from conch.kube.client import Client
-from conch.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
+from conch.kube.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError
 from conch.kube.resources import CONFIG_MAP, CONTROLLER_REVISION, POD, KubeObject, Resource
 from conch.manifests.identity import Manifest
 from conch.rollout.fleet import Observed
@@ -36,10 +37,19 @@ class _NameTakenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a decision: whether anything was written, and whose objects stood in the way, in words."""
+    """What came of a decision: whether anything was tried, and what stood in the way, in words.
+
+    `conflicts` are names that objects of others hold, `refusals` children that the API server does not allow.
+    """
 
     wrote: bool
-    conflicts: tuple[str, ...]
+    conflicts: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether anything stood in the way."""
+        return bool(self.conflicts or self.refusals)
 
 
 class Writer:
@@ -52,16 +62,18 @@ class Writer:
     async def carry_out(self, observation: Observation, decision: Decision) -> Outcome:
         """Applies, marks and removes. Raises ResourceGoneError, or KubeError for what is worth another try.
 
-        Slots come after what they need, and not at all while somebody else holds the name of that.
+        Slots come after what they need, and not at all while that cannot be had.
         """
         if decision.applies and not any(observation.children.values()):
             await self._make_sure_it_exists(observation)
         slots = [manifest for manifest in decision.applies if manifest["kind"] == _SLOT_KIND]
         base = [manifest for manifest in decision.applies if manifest["kind"] != _SLOT_KIND]
-        conflicts = await self._apply_all(observation, base) or await self._apply_all(observation, slots)
+        outcome = await self._apply_all(observation, base)
+        if not outcome.is_blocked:
+            outcome = await self._apply_all(observation, slots)
         await _settle(self._mark(observation, mark) for mark in decision.marks)
         await _settle(self._remove(observation, removal) for removal in decision.removals)
-        return Outcome(bool(decision.applies or decision.marks or decision.removals), conflicts)
+        return replace(outcome, wrote=bool(decision.applies or decision.marks or decision.removals))
 
     async def _make_sure_it_exists(self, observation: Observation) -> None:
         identity = observation.identity
@@ -74,12 +86,16 @@ class Writer:
             self._caches.resources.observe(live)
             raise ResourceGoneError
 
-    async def _apply_all(self, observation: Observation, manifests: Iterable[Manifest]) -> tuple[str, ...]:
-        """Applies side by side; returns in words whose objects stood in the way."""
-        conflicts = await _settle(self._apply(observation, manifest) for manifest in manifests)
-        return tuple(conflict for conflict in conflicts if conflict is not None)
+    async def _apply_all(self, observation: Observation, manifests: Sequence[Manifest]) -> Outcome:
+        """Applies side by side."""
+        outcomes = await _settle(self._apply(observation, manifest) for manifest in manifests)
+        return Outcome(
+            bool(manifests),
+            tuple(conflict for outcome in outcomes for conflict in outcome.conflicts),
+            tuple(refusal for outcome in outcomes for refusal in outcome.refusals),
+        )
 
-    async def _apply(self, observation: Observation, manifest: Manifest) -> str | None:
+    async def _apply(self, observation: Observation, manifest: Manifest) -> Outcome:
         observed = observation.child(manifest)
         try:
             if observed is None:
@@ -87,14 +103,16 @@ class Writer:
             else:
                 answer = await self._take_back(observed, manifest)
         except _NameTakenError as taken:
-            return str(taken)
-        except ApiError as refusal:
+            return Outcome(wrote=False, conflicts=(str(taken),))
+        except (ForbiddenError, InvalidError, NotFoundError) as refusal:
             if _goes_with_its_namespace(refusal):
                 raise ResourceGoneError from refusal
-            raise
+            words = f"the API server refuses {manifest['kind']} {manifest['metadata']['name']}: {refusal.message}"
+            logger.warning("%s/%s: %s", observation.identity.namespace, observation.identity.name, words)
+            return Outcome(wrote=False, refusals=(words,))
         self._caches.informers[answer["kind"]].observe(answer)
         _log_change(observed, answer)
-        return None
+        return Outcome(wrote=True)
 
     async def _create(self, observation: Observation, manifest: Manifest) -> tuple[Observed | None, KubeObject]:
         """The new child; or the one that is ours although the cache, which selects by label, does not show it.
@@ -123,7 +141,8 @@ class Writer:
                 raise
             # Somebody replaced it, and its data cannot be changed any more: make it anew.
             metadata = manifest["metadata"]
-            await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=uid)
+            with suppress(NotFoundError):
+                await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=uid)
             return await self._client.apply_new(resource, manifest)
 
     async def _mark(self, observation: Observation, mark: PodMark) -> None:
