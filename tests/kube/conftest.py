@@ -39,7 +39,7 @@ class Measured:
 async def until(condition: Callable[[], bool]) -> None:
     """Returns once the condition holds; fails after some seconds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event to wait on
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -1,5 +1,4 @@
 """How Conch logs in, tried on a real API server; and what it says when it cannot."""
-# ruff: noqa: ASYNC240 - small files of the test's own
 
 import asyncio
 import base64
