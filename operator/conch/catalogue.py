@@ -67,8 +67,6 @@ EXTRA_ARGUMENTS: Final[tuple[str, ...]] = (
     "limit_mm_per_prompt",
     "long_prefill_token_threshold",
     "max_logprobs",
-    "max_long_partial_prefills",
-    "max_num_partial_prefills",
     "max_parallel_loading_workers",
     "num_gpu_blocks_override",
     "scheduling_policy",
