@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ import pytest
 from cluster.cluster import Cluster
 from cluster.state import REPOSITORY
 from conch.controller.shell import settings, shell
-from conch.kube.credentials import find_credentials, login
+from conch.kube.credentials import Kubeconfig, login
 from conch.kube.store import Store
 from controller.builders import resource
 
@@ -43,10 +42,9 @@ async def seen(store: Store, names: set[str], seconds: float = 10) -> None:
 async def test_the_watch_feeds_the_store_and_writes_nothing(cluster: Cluster, names: list[str]) -> None:
     first, later = names
     create(cluster, first)
-    os.environ["KUBECONFIG"] = str(cluster.kubeconfig)
     mark = cluster.audit().mark() if cluster.state else None
     store, stop = Store(lambda old, new: None), asyncio.Event()
-    async with login(find_credentials()) as session:
+    async with login(Kubeconfig(str(cluster.kubeconfig))) as session:
         registry = shell(session, store)
         running = asyncio.create_task(
             kopf.operator(registry=registry, settings=settings(), clusterwide=True, stop_flag=stop)

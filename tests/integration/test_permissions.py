@@ -51,10 +51,19 @@ def wait_scaled_to_zero(deployment: Deployment) -> None:
     until(lambda: deployment.condition("Ready"), lambda seen: seen.get("reason") == "ScaledToZero", 60)
 
 
+def strip_and_wait(namespace: Namespace, kind: str) -> None:
+    """Takes away the label by which the operator's cache selects; it has to look whose the object is."""
+    child = namespace.get(kind)[0]
+    namespace.kubectl("label", kind, child["metadata"]["name"], "app.kubernetes.io/managed-by-")
+    until(lambda: namespace.get(kind), lambda found: child["metadata"]["uid"] in uids(found), 20)
+
+
 def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None:
-    """Creation, a rollout, a scale-down, an orphaned pod, a replaced ConfigMap, many revisions, an event told again."""
+    """Creation, labels stripped, a scale-down, an orphaned pod, many revisions, an event told again."""
     deployment = namespace.apply("life", replicas=2)
     deployment.wait_rolled_out()
+    for kind in ("service", "serviceaccount", "configmap", "controllerrevision", "poddisruptionbudget", "replicaset"):
+        strip_and_wait(namespace, kind)
     deployment.edit(replicas=1).wait_rolled_out()
     (replica_set,) = until(lambda: namespace.get("replicaset"), lambda found: len(found) == 1, 30)
     orphan = uids(deployment.pods())

@@ -54,7 +54,7 @@ def run(
     configure(log_level, log_format)
     try:
         _run_on_fast_loop(run_operator(Listen(address, port)))
-    except (CustomResourceMissingError, KubeError) as failure:
+    except (CustomResourceMissingError, KubeError, OSError) as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from failure
 
