@@ -53,9 +53,9 @@ def wait_scaled_to_zero(deployment: Deployment) -> None:
 
 def strip_and_wait(namespace: Namespace, kind: str) -> None:
     """Takes away the label by which the operator's cache selects; it has to look whose the object is."""
-    child = namespace.get(kind)[0]
-    namespace.kubectl("label", kind, child["metadata"]["name"], "app.kubernetes.io/managed-by-")
-    until(lambda: namespace.get(kind), lambda found: child["metadata"]["uid"] in uids(found), 20)
+    name = namespace.get(kind)[0]["metadata"]["name"]
+    namespace.kubectl("label", kind, name, "app.kubernetes.io/managed-by-")
+    until(lambda: {child["metadata"]["name"] for child in namespace.get(kind)}, lambda names: name in names, 20)
 
 
 def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None:

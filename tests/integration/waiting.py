@@ -15,7 +15,7 @@ def until(look: Callable[[], T], holds: Callable[[T], bool], seconds: float, eve
         if holds(seen):
             return seen
         if time.monotonic() > end:
-            raise AssertionError(f"not so after {seconds} s; last seen: {seen}")
+            raise AssertionError(f"not so after {seconds} s; last seen: {_shown(seen)}")
         time.sleep(every_seconds)
 
 
@@ -25,5 +25,10 @@ def stays(look: Callable[[], T], holds: Callable[[T], bool], seconds: float) -> 
     while time.monotonic() < end:
         seen = look()
         if not holds(seen):
-            raise AssertionError(f"no longer so: {seen}")
+            raise AssertionError(f"no longer so: {_shown(seen)}")
         time.sleep(0.25)
+
+
+def _shown(seen: object) -> str:
+    text = str(seen)
+    return text if len(text) < 2000 else f"{text[:2000]}..."

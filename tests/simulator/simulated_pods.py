@@ -96,5 +96,5 @@ class Pod:
     async def until_open(self, *ports: int, seconds: float = 5) -> None:
         async with asyncio.timeout(seconds):
             for port in ports or (8000, 8002):
-                while not await self.is_open(port):  # noqa: ASYNC110 (a port tells nobody that it opens)
+                while not await self.is_open(port):
                     await asyncio.sleep(0.01)

@@ -99,8 +99,8 @@ REMEDIES: dict[Reason, Remedy] = {
         "Compare pod.nodeSelector, pod.tolerations, accelerator.products and pod.resources with the nodes.",
     ),
     Reason.POD_CREATION_FAILED: Remedy(
-        "The API server refuses the pods or other objects: a quota, a limit range, Pod Security or a webhook; the message "
-        "repeats why.",
+        "The API server refuses the pods or other objects: a quota, a limit range, Pod Security or a webhook; the "
+        "message repeats why.",
         "Raise the quota or change what the message names.",
     ),
     Reason.NODE_LOST: Remedy("The node of a pod does not answer.", "Repair or delete the node."),
