@@ -86,7 +86,7 @@ class ProcessRuntime:
             spec = _write_spec(launch, writer)
             inherited = [writer] if launch.network is None else [writer, launch.network]
             process = await asyncio.create_subprocess_exec(
-                "setpriv", "--pdeathsig", "KILL", sys.executable, "-I", "-S", str(_SANDBOX), str(spec),
+                sys.executable, "-I", "-S", str(_SANDBOX), str(spec),
                 stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, pass_fds=inherited, limit=_LINE_BYTES,
             )  # fmt: skip
         finally:
@@ -121,6 +121,7 @@ def _write_spec(launch: Launch, errors: int) -> Path:
         "environment": dict(launch.environment),
         "network": launch.network,
         "errors": errors,
+        "parent": os.getpid(),
     }
     path = launch.folder / "sandbox.json"
     path.touch(mode=_MODE)

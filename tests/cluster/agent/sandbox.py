@@ -220,6 +220,8 @@ def main() -> int:
     # A SIGTERM that comes before there is somebody to hand it to waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
     _die_with_parent()
+    if os.getppid() != spec["parent"]:
+        return _CANNOT_START
     errors = spec["errors"]
     os.set_inheritable(errors, False)
     if spec["network"] is not None:

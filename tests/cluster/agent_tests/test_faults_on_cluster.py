@@ -133,7 +133,11 @@ def test_a_lost_node_is_found_out_and_comes_back(workload: Workload) -> None:
 
 def test_pods_end_with_the_agent_and_are_run_again_by_the_next(workload: Workload) -> None:
     mark = f"mark = '{workload.namespace}'"
-    workload.create(engine("carried"), tool("carried-process", f"import time; {mark}; time.sleep(600)"))
+    place = {"nodeSelector": {"kubernetes.io/hostname": "cpu-0"}}
+    # Takes the address that the next agent will give to the first comer.
+    workload.create(engine("before", **place))
+    workload.wait("before", is_ready)
+    workload.create(engine("carried", **place), tool("carried-process", f"import time; {mark}; time.sleep(600)"))
 
     def commands() -> str:
         return workload.cluster.enter("sh", "-c", "cat /proc/[0-9]*/cmdline")
@@ -141,6 +145,8 @@ def test_pods_end_with_the_agent_and_are_run_again_by_the_next(workload: Workloa
     for name in ("carried", "carried-process"):
         workload.wait(name, is_ready)
     assert mark in commands()
+    workload.kubectl("delete", "pod", "before")
+    address = workload.get("pod", "carried")["status"]["podIP"]
     control = workload.cluster.control()
     control.kill("agent")
     try:
@@ -149,3 +155,4 @@ def test_pods_end_with_the_agent_and_are_run_again_by_the_next(workload: Workloa
         control.start("agent")
     for name in ("carried", "carried-process"):
         workload.wait(name, lambda status: is_ready(status) and main_container(status)["restartCount"] == 1)
+    assert workload.get("pod", "carried")["status"]["podIP"] != address

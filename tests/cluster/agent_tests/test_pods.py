@@ -20,7 +20,19 @@ from cluster.agent_tests.workload import (
 pytestmark = pytest.mark.agent
 
 SLEEP = "import time; time.sleep(600)"
-FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).status)"
+# kube-proxy needs a moment to learn of a Service.
+FETCH = """
+import os, time, urllib.request
+end = time.monotonic() + 10
+while True:
+    try:
+        print(urllib.request.urlopen(f"http://{ADDRESS}", timeout=5).status)
+        break
+    except OSError:
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.2)
+"""
 
 
 def test_engines_on_gpu_nodes_serve_through_their_service(workload: Workload) -> None:
@@ -33,7 +45,7 @@ def test_engines_on_gpu_nodes_serve_through_their_service(workload: Workload) ->
     assert all(pod["spec"]["nodeName"].startswith("gpu-") for pod in pods)
     assert len({pod["status"]["podIP"] for pod in pods}) == 3
     address = workload.get("service", "served")["spec"]["clusterIP"]
-    log = workload.run("client", FETCH.replace("sys.argv[1]", f"'http://{address}/v2/health/ready'"))
+    log = workload.run("client", f"ADDRESS = '{address}/v2/health/ready'{FETCH}")
     assert log.strip() == "200"
 
 
@@ -237,7 +249,7 @@ def test_pods_find_each_other_and_the_names_of_their_services(workload: Workload
     workload.kubectl("expose", "pod", "one", "--port=80", "--target-port=8000", "--name=my-one")
     for name in ("one", "two"):
         workload.wait(name, is_ready)
-    asked = "import os, urllib.request as u; print(u.urlopen(f\"http://{os.environ['MY_ONE_SERVICE_HOST']}\").status)"
+    asked = f"import os\nADDRESS = os.environ['MY_ONE_SERVICE_HOST']{FETCH}"
     assert workload.run("asking", asked).strip() == "200"
     variables = json.loads(workload.run("unlinked", "import os, json; print(json.dumps(dict(os.environ)))",
                                         enableServiceLinks=False))  # fmt: skip
