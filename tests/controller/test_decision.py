@@ -202,3 +202,23 @@ def test_zero_replicas_is_ready_and_keeps_the_service() -> None:
     assert world.names("ReplicaSet") == []
     assert world.names("Service") == ["m"]
     assert world.condition("Ready")["reason"] == "ScaledToZero"  # type: ignore[index]
+
+
+def test_a_replica_set_that_lost_its_labels_is_recovered_and_its_pod_kept() -> None:
+    world = served()
+    hidden = world.children.pop(("ReplicaSet", "m-0-0"))
+    decision = world.decide()
+    (recovery,) = decision.recoveries
+    assert recovery["metadata"]["uid"] == hidden["metadata"]["uid"]
+    assert not [manifest for manifest in decision.applies if manifest["kind"] == "ReplicaSet"]
+    assert (decision.marks, decision.removals) == ((), ())
+    assert decision.look_again_seconds == 1
+
+
+def test_a_replica_set_that_is_gone_is_replaced_when_its_pod_leaves() -> None:
+    world = served()
+    del world.children["ReplicaSet", "m-0-0"]
+    world.children["Pod", "m-0-0-abcde"]["metadata"]["deletionTimestamp"] = "2026-11-01T12:00:00Z"
+    decision = world.decide()
+    assert decision.recoveries == ()
+    assert [manifest["metadata"]["name"] for manifest in decision.applies] == ["m-1-0"]

@@ -58,6 +58,28 @@ def strip_and_wait(namespace: Namespace, kind: str) -> None:
     until(lambda: {child["metadata"]["name"] for child in namespace.get(kind)}, lambda names: name in names, 20)
 
 
+def take_the_name_of_a_slot(namespace: Namespace, deployment: Deployment) -> None:
+    """Somebody else's ReplicaSet stands where the operator wants to make one; then it goes."""
+    labels = {"app": "somebody-else"}
+    other = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": f"{deployment.name}-0-0"},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "x", "image": "x"}]}},
+        },
+    }
+    namespace.kubectl("create", "--filename", "-", stdin=json.dumps(other))
+    namespace.kubectl("scale", f"llmdeployment/{deployment.name}", "--replicas=1")
+    stalled = deployment.wait_for("Stalled", seconds=20)
+    assert stalled["reason"] == "NameConflict"
+    namespace.kubectl("delete", "replicaset", f"{deployment.name}-0-0")
+    namespace.kubectl("scale", f"llmdeployment/{deployment.name}", "--replicas=0")
+    wait_scaled_to_zero(deployment)
+
+
 def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None:
     """Creation, labels stripped, a scale-down, an orphaned pod, many revisions, an event told again."""
     deployment = namespace.apply("life", replicas=2)
@@ -73,6 +95,7 @@ def live_a_whole_life(operator: OperatorUnderTest, namespace: Namespace) -> None
         deployment = deployment.edit(replicas=0, engine={"maxModelLength": length})
         wait_scaled_to_zero(deployment)
     until(lambda: len(namespace.get("controllerrevision")), lambda count: count == 10, 20)
+    take_the_name_of_a_slot(namespace, deployment)
     operator.stop()
     operator.start()
     empty = '{"status": {"conditions": [], "observedGeneration": -1}}'

@@ -29,6 +29,8 @@ from conch.rollout.fleet import Observed, SlotView, fleet, is_terminating, slot_
 from conch.rollout.limits import limits
 from conch.rollout.step import Step, Wanted, next_step
 
+RECOVERY_SECONDS: Final = 1.0
+"""How soon to look again whether an unseen ReplicaSet was recovered, or its pod is on its way out."""
 BLOCKED_SECONDS: Final = 30.0
 """How soon a child that could not be written is tried again."""
 
@@ -53,9 +55,13 @@ class PodMark:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything to be written, in order: applies, marks, removals, then the status."""
+    """Everything to be written, in order: applies, recoveries, marks, removals, then the status.
+
+    A recovery puts right a ReplicaSet that was stripped of its labels; it carries the UID that it must still have.
+    """
 
     applies: tuple[Manifest, ...]
+    recoveries: tuple[Manifest, ...]
     marks: tuple[PodMark, ...]
     removals: tuple[Removal, ...]
     status: Status
@@ -76,13 +82,15 @@ def decide(
     )
     wanted = _wanted(observation, revised, held)
     revised = _with_milestones(revised, held, wanted)
-    step = next_step(held, wanted, now) if wanted else Step(reason="nothing runs yet")
+    recoveries = tuple(_recoveries(identity, revised, held))
+    step = _step(held, wanted, now, is_recovering=bool(recoveries))
     rendered = tuple(stamped(child) for child in _children(identity, revised, held, step))
     facts = _facts(observation, revised, wanted, held, step, conflicts, now)
     refused = tuple(Diagnosis(Reason.POD_CREATION_FAILED, words) for words in refusals)
     facts = replace(facts, diagnoses=facts.diagnoses + refused)
     return Decision(
         applies=tuple(child for child in rendered if not _is_applied(observation, child)),
+        recoveries=recoveries,
         marks=tuple(_marks(observation, step, now)),
         removals=tuple(_removals(observation, rendered, held, step)) if revised.target else (),
         status=status(
@@ -95,6 +103,22 @@ def decide(
         ),
         look_again_seconds=_look_again_seconds(step, facts, is_blocked=bool(conflicts or refusals)),
     )
+
+
+def _step(held: Sequence[SlotView], wanted: Wanted | None, now: datetime, *, is_recovering: bool) -> Step:
+    """The next step; while it is open whether a slot is there, none is made in its stead."""
+    if wanted is None:
+        return Step(reason="nothing runs yet")
+    step = next_step(held, wanted, now)
+    return replace(step, create=(), look_again_seconds=RECOVERY_SECONDS) if is_recovering else step
+
+
+def _recoveries(identity: Identity, revised: Revised, held: Sequence[SlotView]) -> Iterator[Manifest]:
+    for view in held:
+        revision = revised.known.get(view.revision)
+        if view.unseen_set_uid is not None and revision is not None:
+            manifest = stamped(replica_set(identity, view.slot, revision))
+            yield {**manifest, "metadata": {**manifest["metadata"], "uid": view.unseen_set_uid}}
 
 
 def _wanted(observation: Observation, revised: Revised, held: Sequence[SlotView]) -> Wanted | None:

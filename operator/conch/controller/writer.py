@@ -71,9 +71,12 @@ class Writer:
         outcome = await self._apply_all(observation, base)
         if not outcome.is_blocked:
             outcome = await self._apply_all(observation, slots)
+        await _settle(self._recover(manifest) for manifest in decision.recoveries)
         await _settle(self._mark(observation, mark) for mark in decision.marks)
         await _settle(self._remove(observation, removal) for removal in decision.removals)
-        return replace(outcome, wrote=bool(decision.applies or decision.marks or decision.removals))
+        return replace(
+            outcome, wrote=bool(decision.applies or decision.recoveries or decision.marks or decision.removals)
+        )
 
     async def _make_sure_it_exists(self, observation: Observation) -> None:
         identity = observation.identity
@@ -144,6 +147,15 @@ class Writer:
             with suppress(NotFoundError):
                 await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=uid)
             return await self._client.apply_new(resource, manifest)
+
+    async def _recover(self, manifest: Manifest) -> None:
+        resource = CHILDREN[manifest["kind"]]
+        try:
+            answer = await self._client.apply_owned(resource, manifest)
+        except (NotFoundError, ConflictError):  # it is gone: the garbage collector takes its pod
+            return
+        self._caches.informers[resource.kind].observe(answer)
+        _log_change(None, answer)
 
     async def _mark(self, observation: Observation, mark: PodMark) -> None:
         patch = {**mark.patch, "metadata": {**mark.patch["metadata"], "uid": mark.uid}}

@@ -21,6 +21,7 @@ class SlotView:
     `leaving`: nothing but its end is left; it serves nothing and holds GPUs until its last pod is gone.
     `orphan`: a pod without ReplicaSet that nobody will remove; it may still serve.
     `draining_since`: when it was taken out of the Service, if it was.
+    `unseen_set_uid`: the ReplicaSet that controls its living pod but is not seen: deleted, or stripped of its labels.
     """
 
     slot: Slot
@@ -29,6 +30,7 @@ class SlotView:
     draining_since: datetime | None = None
     leaving: bool = False
     orphan: bool = False
+    unseen_set_uid: str | None = None
 
     @property
     def serves(self) -> bool:
@@ -86,11 +88,17 @@ def _view(slot: Slot, replica_set: Observed | None, pods: list[Observed]) -> Slo
         draining_since=_draining_since(alive),
         leaving=not has_set and not orphan,
         orphan=orphan,
+        unseen_set_uid=_controller_uid(alive) if replica_set is None else None,
     )
 
 
 def _has_controller(pod: Observed) -> bool:
     return any(owner.get("controller") for owner in pod["metadata"].get("ownerReferences", []))
+
+
+def _controller_uid(pods: list[Observed]) -> str | None:
+    owners = [owner for pod in pods for owner in pod["metadata"].get("ownerReferences", ())]
+    return next((owner.get("uid") for owner in owners if owner.get("controller")), None)
 
 
 def _draining_since(pods: list[Observed]) -> datetime | None:
