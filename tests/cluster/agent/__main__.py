@@ -38,7 +38,7 @@ async def run(given: argparse.Namespace, api: Api) -> None:
         backoff_seconds=given.backoff_seconds,
     )
     agent = Agent(specs, machine)
-    control = ControlServer(agent, machine.partition.add, machine.partition.remove)
+    control = ControlServer(agent)
     async with asyncio.TaskGroup() as group:
         work = [group.create_task(agent.run()), group.create_task(control.run())]
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all, work)

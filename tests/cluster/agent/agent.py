@@ -63,7 +63,7 @@ class Agent:
         # First the silence, then the end of the processes, whose sockets would otherwise say goodbye.
         for pod in lost:
             if pod.address:
-                await self._machine.partition.add(pod.address)
+                await pod.freeze()
         for pod in lost:
             del self._pods[uid(pod.pod)]
             await pod.abandon()

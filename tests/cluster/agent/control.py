@@ -30,12 +30,8 @@ class Refused(Exception):
 class ControlServer:
     """Does to the agent's pods and nodes what is asked for."""
 
-    def __init__(
-        self, agent: "Agent", cut_off: Callable[[str], Awaitable[None]], join: Callable[[str], Awaitable[None]]
-    ):
+    def __init__(self, agent: "Agent") -> None:
         self._agent = agent
-        self._cut_off = cut_off
-        self._join = join
         self._verbs: Mapping[str, Callable[..., Awaitable[Any]]] = {
             "crash": self._crash,
             "oom": self._oom,
@@ -82,10 +78,10 @@ class ControlServer:
         self._set_unready(self._pod(pod), unready=False)
 
     async def _freeze(self, pod: str) -> None:
-        await self._cut_off(self._pod(pod).address)
+        await self._pod(pod).freeze()
 
     async def _thaw(self, pod: str) -> None:
-        await self._join(self._pod(pod).address)
+        await self._pod(pod).thaw()
 
     async def _pods(self) -> dict[str, str]:
         return {

@@ -4,7 +4,6 @@ HTTP is spoken by hand: hundreds of probes a second must cost little, and a prob
 """
 
 import asyncio
-import contextlib
 import os
 import ssl
 from dataclasses import dataclass
@@ -75,9 +74,8 @@ async def _http_get(request: Object, target: Target) -> None:
             writer.write("\r\n".join(lines).encode())
             status_line = await reader.readline()
         finally:
+            # Not waited for: a peer that has fallen silent would hold up the next probe.
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
     except OSError as error:
         raise HandlerFailed(f'Get "{url}": dial tcp {host}:{port}: connect: {_reason(error)}') from error
     words = status_line.split()

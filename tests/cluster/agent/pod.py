@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -26,7 +26,7 @@ from cluster.agent.objects import Object, full_name, has_ended, is_deleted, uid
 from cluster.agent.pod_network import Attachment, Bridge, NetworkError, Partition
 from cluster.agent.references import MissingReference, References
 from cluster.agent.runtime import Launch, RunningContainer, Runtime
-from cluster.agent.states import ContainerRecord, Terminated, Waiting
+from cluster.agent.states import initial_records
 from cluster.agent.status import PodState, Refusal
 from cluster.agent.status_writer import StatusWriter
 from cluster.agent.volumes import Volumes
@@ -85,11 +85,11 @@ class Pod:
         init_policy = "Never" if policy == "Never" else "OnFailure"
         self.init = tuple(
             Container(record.spec, self, _RESTARTS[record.spec.get("restartPolicy", init_policy)], record)
-            for record in self._records("initContainers", "initContainerStatuses")
+            for record in initial_records(pod, "initContainers", "initContainerStatuses")
         )
         self.containers = tuple(
             Container(record.spec, self, _RESTARTS[policy], record)
-            for record in self._records("containers", "containerStatuses")
+            for record in initial_records(pod, "containers", "containerStatuses")
         )
 
     # What containers need (`container.Surroundings`).
@@ -178,6 +178,16 @@ class Pod:
         self.pod = pod
         self._leave(_LEAST_GRACE_SECONDS)
 
+    async def freeze(self) -> None:
+        """From now on it neither answers nor refuses; open connections hang."""
+        await self._machine.partition.add(self.address)
+        await self._attachment.set_link("down")
+
+    async def thaw(self) -> None:
+        """Takes `freeze` back."""
+        await self._attachment.set_link("up")
+        await self._machine.partition.remove(self.address)
+
     async def abandon(self) -> None:
         """Its node has died: everything ends at once, and nobody is told. What it held stays taken: `put_away`."""
         for task in (self._writing, self._living, self._leaving):
@@ -194,7 +204,7 @@ class Pod:
 
     def container(self, name: str) -> Container:
         """Raises KeyError."""
-        return next(one for one in (*self.containers, *self.init) if one.record.name == name)
+        return {one.record.name: one for one in (*self.containers, *self.init)}[name]
 
     # The course of its life.
 
@@ -300,12 +310,10 @@ class Pod:
 
     async def _stop_containers(self, grace: Grace) -> None:
         """Containers together, then sidecars, the last to start first."""
-        running = [container for container in self.containers if container.task]
-        for container in running:
-            if not container.task or container.task.done():
-                continue
-            self.event("Normal", "Killing", f"Stopping container {container.record.name}")
-        await asyncio.gather(*(container.stop(grace) for container in running))
+        for container in self.containers:
+            if container.task and not container.task.done():
+                self.event("Normal", "Killing", f"Stopping container {container.record.name}")
+        await asyncio.gather(*(container.stop(grace) for container in self.containers))
         for container in reversed(self.init):
             await container.stop(grace)
         grace.cancel()
@@ -354,29 +362,6 @@ class Pod:
             over=self._ended,
             refusal=self._refusal,
         )
-
-    def _records(self, specs: str, statuses: str) -> Iterable[ContainerRecord]:
-        """Each container of the spec with what an earlier agent knew of it."""
-        before = {status["name"]: status for status in self.pod.get("status", {}).get(statuses) or ()}
-        reason = "PodInitializing" if self.spec.get("initContainers") else "ContainerCreating"
-        for spec in self.spec.get(specs) or ():
-            known = before.get(spec["name"], {})
-            yield ContainerRecord(
-                spec=spec,
-                state=Waiting(reason),
-                container_id=known.get("containerID", ""),
-                restarts=known.get("restartCount", 0),
-                last=_lost(known),
-            )
-
-
-def _lost(status: Object) -> Terminated | None:
-    """How a container ended that ran when an earlier agent, or the node, died."""
-    since = (status.get("state", {}).get("running") or {}).get("startedAt")
-    if since is None:
-        return None
-    message = "The container could not be located when the node came back"
-    return Terminated(137, "ContainerStatusUnknown", message, datetime.fromisoformat(since), datetime.now(UTC))
 
 
 def _gpus(container: Object) -> tuple[str, int]:

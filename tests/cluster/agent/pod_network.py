@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Final
+from typing import Final, Literal
 
 _NEWNET: Final = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -76,6 +76,10 @@ class PodNetwork:
             raise
         return cls(descriptor, interface)
 
+    async def set_link(self, state: Literal["up", "down"]) -> None:
+        """Plugs the cable in or out."""
+        await _run("ip", "link", "set", self._interface, state)
+
     async def close(self) -> None:
         """Takes the namespace away; processes still in it lose their network."""
         with suppress(NetworkError):
@@ -123,6 +127,11 @@ class Attachment:
             bridge.addresses.give_back(address)
             raise
         self.address, self._pool = address, bridge.addresses
+
+    async def set_link(self, state: Literal["up", "down"]) -> None:
+        """For a network of its own: packets between neighbours on the bridge pass no other place to stop them."""
+        if self._network:
+            await self._network.set_link(state)
 
     async def release(self) -> None:
         """Gives back what it took."""

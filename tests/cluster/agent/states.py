@@ -1,7 +1,8 @@
 """What a container is doing, as values. `status` turns them into what the API server is told."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from cluster.agent.objects import Object
@@ -61,3 +62,27 @@ class ContainerRecord:
     @property
     def succeeded(self) -> bool:
         return isinstance(self.state, Terminated) and self.state.exit_code == 0
+
+
+def initial_records(pod: Object, specs: str, statuses: str) -> Iterator[ContainerRecord]:
+    """The containers under `specs` before they start, with what an earlier agent wrote of them under `statuses`."""
+    before = {status["name"]: status for status in pod.get("status", {}).get(statuses) or ()}
+    reason = "PodInitializing" if pod["spec"].get("initContainers") else "ContainerCreating"
+    for spec in pod["spec"].get(specs) or ():
+        known = before.get(spec["name"], {})
+        yield ContainerRecord(
+            spec=spec,
+            state=Waiting(reason),
+            container_id=known.get("containerID", ""),
+            restarts=known.get("restartCount", 0),
+            last=_lost(known),
+        )
+
+
+def _lost(status: Object) -> Terminated | None:
+    """How a container ended that ran when an earlier agent, or the node, died."""
+    since = (status.get("state", {}).get("running") or {}).get("startedAt")
+    if since is None:
+        return None
+    message = "The container could not be located when the node came back"
+    return Terminated(137, "ContainerStatusUnknown", message, datetime.fromisoformat(since), datetime.now(UTC))

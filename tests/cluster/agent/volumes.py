@@ -43,6 +43,7 @@ class Volumes:
         self._facts = facts
         self._folders: dict[str, Path] = {}
         self._tokens: dict[tuple[str, str], Token] = {}
+        self._immutable: dict[tuple[Kind, str], Object] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -131,7 +132,7 @@ class Volumes:
     async def _entries(self, kind: Kind, source: Object, name: str) -> dict[str, File]:
         mode, optional = source.get("defaultMode") or 0o644, source.get("optional", False)
         try:
-            content = dict(entries(await self._references.read(kind, self._facts().namespace, name)))
+            content = dict(entries(await self._read(kind, name)))
         except MissingReference:
             if optional:
                 return {}
@@ -145,6 +146,15 @@ class Volumes:
             elif not optional:
                 raise MissingReference(f"{kind} references non-existent config key: {item['key']}")
         return files
+
+    async def _read(self, kind: Kind, name: str) -> Object:
+        """An immutable object is read once: a pod never sees a successor of that name."""
+        if (kind, name) in self._immutable:
+            return self._immutable[kind, name]
+        item = await self._references.read(kind, self._facts().namespace, name)
+        if item.get("immutable"):
+            self._immutable[kind, name] = item
+        return item
 
     def _downward(self, source: Object, default_mode: int | None) -> dict[str, File]:
         facts, files = self._facts(), {}

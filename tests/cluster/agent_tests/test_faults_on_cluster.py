@@ -106,11 +106,28 @@ def test_a_frozen_pod_neither_answers_nor_refuses(workload: Workload) -> None:
     assert workload.run("asking-again", ask).strip() == "answer"
 
 
+def test_a_frozen_process_is_silent_to_its_neighbours_too(workload: Workload) -> None:
+    code = "import http.server as h; h.ThreadingHTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()"
+    probe = {"tcpSocket": {"port": 8000}, "periodSeconds": 1}
+    workload.create(tool("frozen", code, {"readinessProbe": probe}))
+    address = workload.wait("frozen", is_ready)["podIP"]
+    ask = f"import urllib.request as u\ntry: print(u.urlopen('http://{address}:8000', timeout=2).status)\nexcept OSError: print('silence')"  # noqa: E501
+    workload.agent.freeze(workload.path("frozen"))
+    assert workload.run("asking", ask).strip() == "silence"
+    workload.agent.thaw(workload.path("frozen"))
+    workload.wait("frozen", is_ready)
+    assert workload.run("asking-again", ask).strip() == "200"
+
+
 def test_control_names_what_it_cannot_find(workload: Workload) -> None:
     with pytest.raises(Refused, match="no such pod"):
         workload.agent.crash("nowhere/nothing")
     with pytest.raises(Refused, match="nothing is called"):
         workload.agent.lose("no-such-node")
+    workload.create(engine("known"))
+    until(workload.agent.pods, lambda pods: workload.path("known") in pods)
+    with pytest.raises(Refused, match="nothing is called 'stranger'"):
+        workload.agent.crash(workload.path("known"), "stranger")
 
 
 @pytest.mark.timeout(180)

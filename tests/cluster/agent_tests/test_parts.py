@@ -22,7 +22,7 @@ from cluster.agent.node import Gpus, Node, NodeSpec, NoDevices
 from cluster.agent.objects import Object
 from cluster.agent.pod_network import Addresses
 from cluster.agent.probes import Tally, Timing
-from cluster.agent.references import References
+from cluster.agent.references import Kind, References
 from cluster.agent.volumes import Volumes
 
 
@@ -234,6 +234,30 @@ async def test_grace_only_becomes_shorter() -> None:
     grace.shorten(30)
     assert not await grace.wait_for(asyncio.sleep(1))
     assert await grace.extended_to(1).wait_for(asyncio.sleep(0.01))
+
+
+class Shelf(References):
+    """Holds one ConfigMap."""
+
+    def __init__(self, item: Object) -> None:
+        self.item = item
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> Object:
+        return self.item
+
+
+@pytest.mark.parametrize(("immutable", "word"), [(True, "old"), (False, "new")])
+async def test_only_what_may_change_is_read_again(tmp_path: Path, immutable: bool, word: str) -> None:
+    pod: Object = {
+        "metadata": {"name": "p", "namespace": "n", "uid": "u"},
+        "spec": {"volumes": [{"name": "c", "configMap": {"name": "c"}}]},
+    }
+    shelf = Shelf({"kind": "ConfigMap", "immutable": immutable, "data": {"word": "old"}})
+    volumes = Volumes(tmp_path, shelf, lambda: PodFacts(pod, "", "", {}))
+    await volumes.prepare()
+    shelf.item = {**shelf.item, "data": {"word": "new"}}
+    await volumes.prepare()
+    assert (volumes.folders["c"] / "word").read_text() == word
 
 
 class TokenServer(References):
