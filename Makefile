@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Most tests wait for pods; each worker has a cluster of its own (0.7 GiB).
+WORKERS ?= 3
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-triton cluster cluster-stop demo crds docs golden manifests clean
+.PHONY: help setup lint test test-unit test-triton engine-fields cluster cluster-stop demo crds docs golden manifests clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,7 +32,13 @@ lint: $(INSTALLED)  ## Format, lint, types and layers, all as checks
 
 test: setup  ## Every test but the long suites; sets up all it needs
 	$(BIN)/python -m cluster build
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+
+test-triton: $(INSTALLED)  ## Only the tests on the real Triton
+	$(BIN)/pytest tests/triton
+
+engine-fields: $(INSTALLED)  ## Rewrite the tables of engine arguments from PyPI
+	$(BIN)/python -m conch.engines.vllm_fields.refresh 0.19.0 0.22.1 0.24.0 0.27.1
 
 test-unit: $(INSTALLED)  ## Only the tests that need neither a cluster nor an engine
 	$(BIN)/pytest -m 'not cluster and not triton'

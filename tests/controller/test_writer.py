@@ -42,7 +42,8 @@ def service(namespace: str, name: str, **metadata: Any) -> KubeObject:
 
 def only(**what: Any) -> Decision:
     """A decision with a single kind of write."""
-    return Decision(**{"applies": (), "marks": (), "removals": (), "status": {}, "look_again_seconds": None, **what})
+    nothing = {"applies": (), "recoveries": (), "marks": (), "removals": (), "status": {}, "look_again_seconds": None}
+    return Decision(**{**nothing, **what})
 
 
 async def test_every_child_is_created_and_owned_and_slots_come_last(doers: Doers) -> None:

@@ -9,8 +9,9 @@ from integration.deployments import Namespace, fresh_namespace
 from integration.operator_under_test import OperatorUnderTest, from_chart, from_checkout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Cluster) -> Iterator[OperatorUnderTest]:
+    """Of the module, not of the session: other tests bring operators of their own to the same cluster."""
     start = from_chart if cluster.has_agent else from_checkout
     with start(cluster) as running:
         yield running

@@ -51,7 +51,11 @@ class OperatorUnderTest:
 
 @contextmanager
 def from_chart(cluster: Cluster) -> Iterator[OperatorUnderTest]:
-    """Installs the chart as a user would, waits for it, and takes it away afterwards, CRD included."""
+    """Installs the chart as a user would, waits for it, and takes it away afterwards; the CRD stays, as it should.
+
+    A CRD that is there already is not Helm's: other tests of the session applied it.
+    """
+    cluster.kubectl("delete", "crd", "llmdeployments.conch.dev", "--ignore-not-found", "--timeout=60s")
     mark = cluster.audit().mark()
     cluster.helm(
         "install", "conch", str(CHART), "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"
@@ -60,7 +64,6 @@ def from_chart(cluster: Cluster) -> Iterator[OperatorUnderTest]:
         yield OperatorUnderTest(cluster, SERVICE_ACCOUNT_USER, mark)
     finally:
         cluster.helm("uninstall", "conch", "--namespace", NAMESPACE, "--wait")
-        cluster.kubectl("delete", "crd", "llmdeployments.conch.dev", "--ignore-not-found", "--wait=false")
 
 
 @contextmanager
