@@ -8,7 +8,7 @@ from conch.api.conditions import Reason
 from conch.controller.conditions import Facts
 from conch.models.source import ResolvedModel
 from conch.planning.plan import Plan
-from conch.revisions.revision import Milestone, Revision
+from conch.revisions.revision import Revision
 from conch.rollout.diagnosis import Diagnosis
 from conch.rollout.limits import Limits
 from conch.rollout.step import Wanted
@@ -18,7 +18,7 @@ COMMIT = "b968826d9c46dd6066d109eabc6255188de91218"
 OWNER_UID = "11111111-1111-1111-1111-111111111111"
 
 
-def revision(milestone: Milestone = Milestone.NONE, revision_hash: str = "aaaaaaaaaa", renderer: int = 1) -> Revision:
+def revision(*, rolled_out: bool = False, revision_hash: str = "aaaaaaaaaa", renderer: int = 1) -> Revision:
     return Revision(
         hash=revision_hash,
         number=1,
@@ -30,7 +30,8 @@ def revision(milestone: Milestone = Milestone.NONE, revision_hash: str = "aaaaaa
         renderer=renderer,
         files={},
         template={},
-        milestone=milestone,
+        served=rolled_out,
+        rolled_out=rolled_out,
     )
 
 
@@ -82,7 +83,14 @@ def pod_of(replica_set: dict[str, Any], *, ready: bool, **metadata: Any) -> dict
             "uid": f"pod-{replica_set['metadata']['name']}",
             "creationTimestamp": "2026-11-01T11:59:00Z",
             "labels": template["metadata"]["labels"],
-            "ownerReferences": [{"kind": "ReplicaSet", "uid": replica_set["metadata"]["uid"], "controller": True}],
+            "ownerReferences": [
+                {
+                    "kind": "ReplicaSet",
+                    "name": replica_set["metadata"]["name"],
+                    "uid": replica_set["metadata"]["uid"],
+                    "controller": True,
+                }
+            ],
             **metadata,
         },
         "spec": template["spec"],

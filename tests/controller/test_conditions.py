@@ -6,12 +6,11 @@ import pytest
 
 from conch.api.conditions import Reason
 from conch.controller.conditions import Facts, Statement, statements
-from conch.revisions.revision import Milestone
 from conch.rollout.limits import Limits
 from conch.rollout.step import Wanted
 from controller.builders import diagnosis, facts, revision
 
-COMPLETE = revision(Milestone.COMPLETE)
+COMPLETE = revision(rolled_out=True)
 ONE = Wanted("aaaaaaaaaa", 1, 1, Limits(1, 0))
 
 
@@ -98,6 +97,32 @@ CASES = {
         Reason.INVALID_SPEC,
     ),
     "a name is taken": (facts(conflicts=("Service m exists",)), "Failed", "False", Reason.NAME_CONFLICT),
+    "a name is taken under a model that served": (
+        facts(target=COMPLETE, serving=3, serving_any=3, conflicts=("Service m exists",)),
+        "Failed",
+        "False",
+        Reason.NAME_CONFLICT,
+    ),
+    "a budget is refused beside a model that serves": (
+        facts(target=COMPLETE, serving=3, serving_any=3, refusals=("quota",)),
+        "InProgress",
+        "True",
+        Reason.SERVING,
+    ),
+    "a refusal is no engine that starts": (
+        facts(
+            target=COMPLETE, serving=1, serving_any=1, refusals=("quota",), diagnoses=(diagnosis(Reason.CRASH_LOOP),)
+        ),
+        "InProgress",
+        "False",
+        Reason.CHILD_REFUSED,
+    ),
+    "engines that wait for GPUs longer than their budget are missing": (
+        facts(target=COMPLETE, serving=1, serving_any=1, diagnoses=(diagnosis(Reason.INSUFFICIENT_GPUS, 700),) * 2),
+        "InProgress",
+        "False",
+        Reason.INSUFFICIENT_GPUS,
+    ),
     "scaled to zero": (
         facts(target=COMPLETE, wanted=Wanted("aaaaaaaaaa", 0, 1, Limits(1, 0))),
         "Current",

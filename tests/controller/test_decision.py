@@ -2,9 +2,11 @@
 
 import copy
 import json
+from datetime import timedelta
 
 import pytest
 
+from conch.controller.status import timestamp
 from controller.builders import COMMIT, resource
 from controller.world import World
 
@@ -222,3 +224,99 @@ def test_a_replica_set_that_is_gone_is_replaced_when_its_pod_leaves() -> None:
     decision = world.decide()
     assert decision.recoveries == ()
     assert [manifest["metadata"]["name"] for manifest in decision.applies] == ["m-1-0"]
+
+
+def revision_of_inputs(world: World) -> str:
+    """The hash of the revision that the spec asks for now."""
+    name: str = world.decide().status["revision"]["updated"]
+    return name.removeprefix("m-")
+
+
+def test_a_deleted_controller_revision_and_an_invalid_spec_roll_nothing_back() -> None:
+    world = served(replicas=2)
+    world.edit({"model": model(OTHER_COMMIT), "replicas": 2})
+    world.settle()
+    latest = revision_of_inputs(world)
+    world.edit({"model": model(), "replicas": 2, "engine": {"extraArgs": [{"name": "block_size", "value": "many"}]}})
+    del world.children["ControllerRevision", f"m-{latest}"]
+    world.settle()
+    running = {
+        child["metadata"]["labels"]["conch.dev/revision"]
+        for (kind, _), child in world.children.items()
+        if kind == "Pod"
+    }
+    assert running == {latest}
+    assert world.children["ControllerRevision", f"m-{latest}"]["revision"] == 2
+
+
+def test_scaling_down_sets_no_reconciling_while_the_last_pod_still_ends() -> None:
+    world = served(replicas=3)
+    world.pods_linger = True
+    world.edit({"model": model(), "replicas": 2})
+    for _ in range(12):
+        world.step()
+        assert world.condition("Reconciling") is None
+        assert world.condition("Ready")["status"] == "True"  # type: ignore[index]
+    assert any("deletionTimestamp" in child["metadata"] for child in world.children.values())
+
+
+def test_going_back_is_a_rollout_until_it_is_one_no_more() -> None:
+    world = served(replicas=2)
+    first = revision_of_inputs(world)
+    world.edit({"model": model(OTHER_COMMIT), "replicas": 2})
+    world.settle()
+    world.edit({"model": model(), "replicas": 2})
+    status = world.step().status
+    assert status["revision"]["updated"] == f"m-{first}"
+    assert status["revision"]["current"] != f"m-{first}"
+    assert world.condition("Reconciling") is not None
+    world.settle()
+    assert world.resource["status"]["revision"] == {"current": f"m-{first}", "updated": f"m-{first}"}
+    assert world.condition("Reconciling") is None
+
+
+def test_a_revision_rolled_out_at_zero_replicas_has_not_served_and_makes_way() -> None:
+    world = served(replicas=0)
+    world.broken_revisions.add(revision_of_inputs(world))
+    world.edit({"model": model(), "replicas": 1})
+    world.settle()
+    (broken,) = world.names("ReplicaSet")
+    world.edit({"model": model(OTHER_COMMIT), "replicas": 1})
+    decision = world.decide()
+    assert [removal.name for removal in decision.removals if removal.kind == "ReplicaSet"] == [broken]
+
+
+def test_an_engine_that_served_for_days_and_crashes_is_not_stalled_at_once() -> None:
+    world = served()
+    pod = world.children["Pod", "m-0-0-abcde"]
+    pod["status"]["startTime"] = "2026-10-01T00:00:00Z"
+    pod["status"]["conditions"][1] |= {"status": "False", "lastTransitionTime": timestamp(world.now)}
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    pod["status"]["containerStatuses"] = [
+        {"name": "engine", "state": {"running": {}}, "lastState": ended, "started": False, "restartCount": 1}
+    ]
+    world.step()
+    assert world.condition("Stalled") is None
+    assert world.condition("Ready")["status"] == "False"  # type: ignore[index]
+    world.now += timedelta(seconds=1900)
+    world.step()
+    assert world.condition("Stalled") is not None
+
+
+def test_a_pod_of_a_stateful_set_with_copied_labels_is_nobodys_slot() -> None:
+    world = served(replicas=2)
+    copied = copy.deepcopy(world.children["Pod", "m-0-0-abcde"])
+    copied["metadata"]["labels"] |= {"conch.dev/slot": "7-0", "conch.dev/replica": "7"}
+    copied["metadata"]["ownerReferences"] = [{"kind": "StatefulSet", "name": "x", "uid": "x", "controller": True}]
+    world.children["Pod", "x-0"] = copied
+    decision = world.decide()
+    assert (decision.applies, decision.recoveries, decision.removals) == ((), (), ())
+
+
+def test_a_pod_of_a_replica_set_of_another_name_is_not_recovered() -> None:
+    world = served()
+    copied = copy.deepcopy(world.children["Pod", "m-0-0-abcde"])
+    copied["metadata"]["labels"] |= {"conch.dev/slot": "7-0", "conch.dev/replica": "7"}
+    copied["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "x", "uid": "x", "controller": True}]
+    world.children["Pod", "x-0"] = copied
+    assert world.decide().recoveries == ()

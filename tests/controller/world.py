@@ -7,6 +7,7 @@ from typing import Any
 
 from conch.controller.decision import Decision, decide
 from conch.controller.observation import Observation
+from conch.controller.status import timestamp
 from controller.builders import NOW, OWNER_UID, pod_of
 
 Object = dict[str, Any]
@@ -15,7 +16,7 @@ Object = dict[str, Any]
 class World:
     """One resource, its children, and the decisions taken so far.
 
-    `breaks` tells of a ReplicaSet whether its pod never becomes ready; `defaults` is what an API server would add.
+    Pods of `broken_revisions` never become ready. With `pods_linger` a removed pod terminates until `let_go`.
     """
 
     def __init__(self, resource: Object) -> None:
@@ -23,7 +24,7 @@ class World:
         self.children: dict[tuple[str, str], Object] = {}
         self.broken_revisions: set[str] = set()
         self.now = NOW
-        self.killed_ready_pods = 0
+        self.pods_linger = False
         self._uids = itertools.count(1)
 
     def observation(self) -> Observation:
@@ -66,6 +67,12 @@ class World:
     def names(self, kind: str) -> list[str]:
         return sorted(name for found, name in self.children if found == kind)
 
+    def let_go(self) -> None:
+        """Terminating pods end."""
+        self.children = {
+            key: child for key, child in self.children.items() if "deletionTimestamp" not in child["metadata"]
+        }
+
     def condition(self, kind: str) -> Object | None:
         conditions = self.resource.get("status", {}).get("conditions", ())
         return next((condition for condition in conditions if condition["type"] == kind), None)
@@ -84,7 +91,10 @@ class World:
         if kind == "ReplicaSet":
             for key, pod in list(self.children.items()):
                 if key[0] == "Pod" and pod["metadata"]["ownerReferences"][0]["uid"] == child["metadata"]["uid"]:
-                    del self.children[key]
+                    if self.pods_linger:
+                        pod["metadata"]["deletionTimestamp"] = timestamp(self.now)
+                    else:
+                        del self.children[key]
 
     def _pods_start(self) -> None:
         for (kind, name), child in list(self.children.items()):

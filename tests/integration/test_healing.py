@@ -1,18 +1,25 @@
 """What the operator does when nobody asks it to do anything: heal what was deleted, and otherwise rest."""
 
 import time
+from collections.abc import Iterable
 
 import pytest
 
+from cluster.audit import AuditEvent
 from cluster.cluster import Cluster
 from conch.manifests.identity import REPLICA, SLOT
 from integration.deployments import Namespace, Object, uids
 from integration.operator_under_test import OperatorUnderTest
-from integration.waiting import until
+from integration.waiting import stays, until
 
 pytestmark = pytest.mark.cluster
 
 REST_SECONDS = 120
+
+
+def mutating_calls(events: Iterable[AuditEvent], operator: OperatorUnderTest, namespace: Namespace) -> list[str]:
+    ours = [event for event in events if event.user == operator.user and event.namespace == namespace.name]
+    return [f"{event.verb} {event.uri}" for event in ours if event.is_mutating]
 
 
 def without_place(child: Object) -> dict[str, str]:
@@ -49,11 +56,16 @@ def test_an_edited_child_is_put_right(namespace: Namespace) -> None:
 
 
 @pytest.mark.agent
-def test_the_same_manifest_again_changes_nothing(namespace: Namespace) -> None:
+def test_the_same_manifest_again_changes_nothing(
+    cluster: Cluster, operator: OperatorUnderTest, namespace: Namespace
+) -> None:
     deployment = namespace.apply("same")
     version = deployment.wait_rolled_out()["metadata"]["resourceVersion"]
+    log = cluster.audit()
+    mark = log.mark()
     deployment.edit()
-    assert deployment.read()["metadata"]["resourceVersion"] == version
+    stays(lambda: deployment.read()["metadata"]["resourceVersion"], lambda seen: seen == version, 5)
+    assert mutating_calls(log.since(mark), operator, namespace) == []
 
 
 @pytest.mark.agent
@@ -63,8 +75,7 @@ def test_at_rest_nothing_is_written(cluster: Cluster, operator: OperatorUnderTes
     log = cluster.audit()
     mark = log.mark()
     time.sleep(REST_SECONDS)
-    here = [event for event in log.since(mark) if event.user == operator.user and event.namespace == namespace.name]
-    assert [f"{event.verb} {event.uri}" for event in here if event.is_mutating] == []
+    assert mutating_calls(log.since(mark), operator, namespace) == []
 
 
 @pytest.mark.agent

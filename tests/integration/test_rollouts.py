@@ -1,6 +1,7 @@
 """Changes that work, changes that do not, and an operator that is away in the middle of one."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -18,7 +19,9 @@ UNPULLABLE = {**FAST, "agent.conch.test/fault": "pull-error"}
 
 
 @pytest.mark.timeout(400)
-def test_a_rollout_under_load_loses_no_request(namespace: Namespace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rollout_under_load_loses_no_request(
+    namespace: Namespace, record_property: Callable[[str, object], None]
+) -> None:
     deployment = namespace.apply("busy", replicas=3)
     deployment.wait_rolled_out()
     before = uids(deployment.pods())
@@ -29,11 +32,11 @@ def test_a_rollout_under_load_loses_no_request(namespace: Namespace, capsys: pyt
     ]
     for pod in load:
         pod.wait_started()
-    deployment.edit(engine={"maxModelLength": 4096}).wait_rolled_out(120)
+    deployment.edit(engine={"maxModelLength": 4096}).wait_rolled_out(100)
     assert not before & uids(deployment.pods())
+    assert {pod.phase() for pod in load} == {"Running"}, "the load ended before the rollout did"
     new, kept = (pod.result(150) for pod in load)
-    with capsys.disabled():
-        print(f"\nrollout of 3 engines: new connections {new}, kept connections {kept}")
+    record_property("measured", f"rollout of 3 engines: new connections {new}, kept connections {kept}")
     assert new["answered"] > 100
     assert new["lost"] == 0, new
 

@@ -20,6 +20,10 @@ def replica_set(slot: Slot, revision: str = "a", *, terminating: bool = False) -
     }
 
 
+def owner(slot: Slot) -> Object:
+    return {"kind": "ReplicaSet", "name": f"m-{slot}", "uid": f"set-m-{slot}", "controller": True}
+
+
 def pod(
     slot: Slot,
     revision: str = "a",
@@ -43,7 +47,7 @@ def pod(
                 SERVING: "false" if draining_since else "true",
             },
             **draining,
-            **({"ownerReferences": [{"kind": "ReplicaSet", "controller": True}]} if controlled else {}),
+            **({"ownerReferences": [owner(slot)]} if controlled else {}),
             **({"deletionTimestamp": NOON.isoformat()} if terminating else {}),
         },
         "status": {"phase": phase, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]},

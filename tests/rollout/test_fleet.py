@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from conch.manifests.identity import DRAINING_SINCE, REPLICA, Slot
-from conch.rollout.fleet import SlotView, fleet
+from conch.rollout.fleet import Owner, SlotView, fleet
 from rollout.observed import NOON, Object, pod, replica_set
 
 S = Slot(0, 0)
@@ -27,7 +27,11 @@ CASES: dict[str, tuple[list[Object], list[Object], SlotView | None]] = {
         SlotView(S, "a", ready=True, leaving=True),
     ),
     "a terminating pod alone still holds its slot": ([], [pod(S, terminating=True)], SlotView(S, "a", leaving=True)),
-    "a pod that the garbage collector will take leaves": ([], [pod(S)], SlotView(S, "a", ready=True, leaving=True)),
+    "a pod that the garbage collector will take leaves": (
+        [],
+        [pod(S)],
+        SlotView(S, "a", ready=True, leaving=True, unseen_set=Owner("m-0-0", "set-m-0-0")),
+    ),
     "a pod without controller is an orphan, which may serve": (
         [],
         [pod(S, controlled=False)],

@@ -43,12 +43,11 @@ class Reason(StrEnum):
     # on the way
     ROLLING_OUT = "RollingOut"
     STARTING = "Starting"
-    DRAINING = "Draining"
     # waiting for something outside
     INSUFFICIENT_GPUS = "InsufficientGPUs"
     UNSCHEDULABLE = "Unschedulable"
     POD_CREATION_FAILED = "PodCreationFailed"
-    NODE_LOST = "NodeLost"
+    CHILD_REFUSED = "ChildRefused"
     # wrong until somebody acts
     INVALID_SPEC = "InvalidSpec"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -89,7 +88,6 @@ REMEDIES: dict[Reason, Remedy] = {
         "A change of the spec is on its way to the engines; the message counts how far it is.", "Wait."
     ),
     Reason.STARTING: Remedy("Engines download or load the model, inside their start-up budget.", "Wait."),
-    Reason.DRAINING: Remedy("Engines finish their last requests before they go.", "Wait."),
     Reason.INSUFFICIENT_GPUS: Remedy(
         "Pods wait for GPUs; the message says how many are missing.",
         "Free or add GPUs, lower replicas or parallelism, or set rollout.rollingUpdate.maxSurge to 0.",
@@ -99,11 +97,13 @@ REMEDIES: dict[Reason, Remedy] = {
         "Compare pod.nodeSelector, pod.tolerations, accelerator.products and pod.resources with the nodes.",
     ),
     Reason.POD_CREATION_FAILED: Remedy(
-        "The API server refuses the pods or other objects: a quota, a limit range, Pod Security or a webhook; the "
-        "message repeats why.",
+        "The API server refuses the pods: a quota, a limit range, Pod Security or a webhook; the message repeats why.",
         "Raise the quota or change what the message names.",
     ),
-    Reason.NODE_LOST: Remedy("The node of a pod does not answer.", "Repair or delete the node."),
+    Reason.CHILD_REFUSED: Remedy(
+        "The API server refuses an object that engines need: a quota, a policy or a webhook; the message repeats why.",
+        "Change what the message names. It is tried again every half minute.",
+    ),
     Reason.INVALID_SPEC: Remedy(
         "The spec cannot work as written; the message names the field. What runs keeps running.",
         "Change the named field.",

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from conch.api.conditions import ConditionType, Reason, Status
 from conch.manifests import rendered_revision
-from conch.revisions.revision import Milestone, Revision
+from conch.revisions.revision import Revision
 from conch.rollout.diagnosis import NEEDS_CAPACITY, NEEDS_USER, Diagnosis
 from conch.rollout.step import Wanted
 
@@ -33,7 +33,8 @@ class Facts:
     """All that conditions are made of.
 
     `serving` counts slots of the target that serve, `serving_any` those of every revision, `others` held slots of other
-    revisions. `diagnoses` are of the target's slots that do not serve.
+    revisions. `diagnoses` are of the target's slots that do not serve; `conflicts` are names that others hold, and
+    `refusals` children that the API server does not take.
     """
 
     target: Revision | None
@@ -44,8 +45,9 @@ class Facts:
     diagnoses: tuple[Diagnosis, ...]
     progress: str
     problems: tuple[str, ...]
-    conflicts: tuple[str, ...]
     now: datetime
+    conflicts: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
 
 def statements(facts: Facts) -> tuple[Statement, ...]:
@@ -60,7 +62,7 @@ def _statements(facts: Facts) -> Iterator[Statement]:
     yield ready
     if stall is not None and (ready.status is not Status.TRUE or not _is_rolled_out(facts)):
         yield stall
-    elif not _is_rolled_out(facts):
+    elif facts.refusals or not _is_rolled_out(facts):
         yield _reconciling(facts)
     yield _available(facts)
     if facts.target is not None:
@@ -72,12 +74,7 @@ def _statements(facts: Facts) -> Iterator[Statement]:
 
 
 def _is_rolled_out(facts: Facts) -> bool:
-    return (
-        facts.target is not None
-        and not facts.problems
-        and facts.others == 0
-        and facts.target.milestone is Milestone.COMPLETE
-    )
+    return facts.target is not None and not facts.problems and facts.others == 0 and facts.target.rolled_out
 
 
 def _ready(facts: Facts) -> Statement:
@@ -86,11 +83,15 @@ def _ready(facts: Facts) -> Statement:
         return Statement(ConditionType.READY, Status.FALSE, reason, "; ".join(facts.problems) or facts.progress)
     if facts.problems:
         return Statement(ConditionType.READY, Status.FALSE, Reason.INVALID_SPEC, "; ".join(facts.problems))
+    if facts.conflicts:
+        return Statement(ConditionType.READY, Status.FALSE, Reason.NAME_CONFLICT, "; ".join(facts.conflicts))
     if facts.wanted.slots == 0:
         return Statement(ConditionType.READY, Status.TRUE, Reason.SCALED_TO_ZERO, "replicas is 0: no engine runs")
     expected = sum(_is_in_budget(item, facts) for item in facts.diagnoses) if _is_rolled_out(facts) else 0
     if facts.serving > 0 and facts.serving + expected >= max(1, facts.wanted.least_serving):
         return Statement(ConditionType.READY, Status.TRUE, Reason.SERVING, facts.progress)
+    if facts.refusals:
+        return Statement(ConditionType.READY, Status.FALSE, Reason.CHILD_REFUSED, "; ".join(facts.refusals))
     worst = _worst(facts.diagnoses)
     if worst is None:
         return Statement(ConditionType.READY, Status.FALSE, Reason.ROLLING_OUT, facts.progress)
@@ -121,6 +122,8 @@ def _stall(facts: Facts) -> Statement | None:
 
 
 def _reconciling(facts: Facts) -> Statement:
+    if facts.refusals:
+        return Statement(ConditionType.RECONCILING, Status.TRUE, Reason.CHILD_REFUSED, "; ".join(facts.refusals))
     waiting = _worst([item for item in facts.diagnoses if item.reason in NEEDS_CAPACITY | NEEDS_USER])
     reason = waiting.reason if waiting else Reason.ROLLING_OUT
     message = f"{facts.progress}; {waiting.message}" if waiting else facts.progress

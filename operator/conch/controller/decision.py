@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from conch.api.conditions import Reason
 from conch.controller.conditions import Facts
 from conch.controller.observation import Observation
 from conch.controller.revise import Revised, revise
@@ -18,12 +17,11 @@ from conch.manifests.config_map import config_map
 from conch.manifests.controller_revision import controller_revision
 from conch.manifests.coverage import covers, stamped
 from conch.manifests.disruption_budget import disruption_budget
-from conch.manifests.identity import DRAINING_SINCE, SERVING, Identity, Manifest, Slot, revision_name
+from conch.manifests.identity import DRAINING_SINCE, SERVING, Identity, Manifest, Slot, revision_name, slot_name
 from conch.manifests.replica_set import replica_set
 from conch.manifests.service import service
 from conch.manifests.service_account import service_account
 from conch.revisions.history import superfluous
-from conch.revisions.revision import Milestone
 from conch.rollout.diagnosis import Diagnosis, diagnose
 from conch.rollout.fleet import Observed, SlotView, fleet, is_terminating, slot_of
 from conch.rollout.limits import limits
@@ -81,13 +79,11 @@ def decide(
         identity, observation.resource["spec"], observation.of("ControllerRevision"), observation.of("ReplicaSet")
     )
     wanted = _wanted(observation, revised, held)
-    revised = _with_milestones(revised, held, wanted)
+    revised = _with_what_was_seen(revised, held, wanted)
     recoveries = tuple(_recoveries(identity, revised, held))
     step = _step(held, wanted, now, is_recovering=bool(recoveries))
     rendered = tuple(stamped(child) for child in _children(identity, revised, held, step))
-    facts = _facts(observation, revised, wanted, held, step, conflicts, now)
-    refused = tuple(Diagnosis(Reason.POD_CREATION_FAILED, words) for words in refusals)
-    facts = replace(facts, diagnoses=facts.diagnoses + refused)
+    facts = replace(_facts(observation, revised, wanted, held, step, now), conflicts=conflicts, refusals=refusals)
     return Decision(
         applies=tuple(child for child in rendered if not _is_applied(observation, child)),
         recoveries=recoveries,
@@ -116,9 +112,10 @@ def _step(held: Sequence[SlotView], wanted: Wanted | None, now: datetime, *, is_
 def _recoveries(identity: Identity, revised: Revised, held: Sequence[SlotView]) -> Iterator[Manifest]:
     for view in held:
         revision = revised.known.get(view.revision)
-        if view.unseen_set_uid is not None and revision is not None:
+        unseen = view.unseen_set
+        if revision is not None and unseen is not None and unseen.name == slot_name(identity, view.slot):
             manifest = stamped(replica_set(identity, view.slot, revision))
-            yield {**manifest, "metadata": {**manifest["metadata"], "uid": view.unseen_set_uid}}
+            yield {**manifest, "metadata": {**manifest["metadata"], "uid": unseen.uid}}
 
 
 def _wanted(observation: Observation, revised: Revised, held: Sequence[SlotView]) -> Wanted | None:
@@ -128,22 +125,29 @@ def _wanted(observation: Observation, revised: Revised, held: Sequence[SlotView]
     data = revised.target.plan.data
     rolling_update = revised.spec.rollout.rolling_update if revised.spec else None
     served = {view.revision for view in held if view.ready}
-    served |= {revision.hash for revision in revised.known.values() if revision.milestone >= Milestone.SERVED}
+    served |= {revision.hash for revision in revised.known.values() if revision.served}
     return Wanted(revised.target.hash, replicas, data, limits(rolling_update, replicas * data), frozenset(served))
 
 
-def _with_milestones(revised: Revised, held: Sequence[SlotView], wanted: Wanted | None) -> Revised:
+def _with_what_was_seen(revised: Revised, held: Sequence[SlotView], wanted: Wanted | None) -> Revised:
+    """The revisions with what is seen of them now: which have served, and whether the target is rolled out."""
     if wanted is None or revised.target is None:
         return revised
     serving = sum(view.serves and view.revision == wanted.revision for view in held)
-    alone = all(view.revision == wanted.revision for view in held)
+    is_rolled_out = not revised.problems and serving >= wanted.slots and _count_others(held, wanted.revision) == 0
     known = {
-        revision.hash: revision.reached(Milestone.SERVED if revision.hash in wanted.proven else Milestone.NONE)
+        revision.hash: revision.known_to(
+            have_served=revision.hash in wanted.proven,
+            be_rolled_out=is_rolled_out and revision.hash == wanted.revision,
+        )
         for revision in revised.known.values()
     }
-    if alone and serving >= wanted.slots and not revised.problems:
-        known[wanted.revision] = known[wanted.revision].reached(Milestone.COMPLETE)
     return replace(revised, known=known, target=known[wanted.revision])
+
+
+def _count_others(held: Sequence[SlotView], revision_hash: str) -> int:
+    """Held slots of other revisions; the revision's own that leave are not among them."""
+    return sum(view.revision != revision_hash for view in held)
 
 
 def _children(identity: Identity, revised: Revised, held: Sequence[SlotView], step: Step) -> Iterator[Manifest]:
@@ -210,7 +214,6 @@ def _facts(
     wanted: Wanted | None,
     held: Sequence[SlotView],
     step: Step,
-    conflicts: tuple[str, ...],
     now: datetime,
 ) -> Facts:
     target = revised.target
@@ -220,11 +223,10 @@ def _facts(
         wanted=wanted,
         serving=sum(view.serves for view in current),
         serving_any=sum(view.serves for view in held),
-        others=len(held) - len(current),
+        others=_count_others(held, target.hash) if target else len(held),
         diagnoses=tuple(_diagnoses(observation, [view.slot for view in current if not view.serves])),
         progress=step.reason,
         problems=revised.problems,
-        conflicts=conflicts,
         now=now,
     )
 

@@ -51,8 +51,7 @@ def revise(
             asked = rendered_revision(identity, spec, number)
         except InvalidEngineArguments as refusal:
             return Revised(known, latest, spec, refusal.problems)
-    # A revision rebuilt from what runs has lost its number.
-    is_latest = asked.number > 0 and all(asked.number >= other.number for other in known.values())
+    is_latest = all(asked.number >= other.number for other in known.values())
     target = asked if is_latest else asked.numbered(number)
     return Revised({**known, target.hash: target}, target, spec)
 

@@ -8,7 +8,7 @@ from conch.controller.conditions import Facts, Statement, statements
 from conch.engines.triton_vllm import PORTS
 from conch.manifests.identity import Identity, revision_name, scale_selector
 from conch.manifests.service import service_url
-from conch.revisions.revision import Milestone, Revision
+from conch.revisions.revision import Revision
 from conch.rollout.fleet import SlotView
 
 MESSAGE_LIMIT = 32768
@@ -77,7 +77,7 @@ def _since(before: dict[str, Any] | None, statement: Statement, now: datetime) -
 
 
 def _target_status(identity: Identity, target: Revision, known: Sequence[Revision]) -> Status:
-    complete = [revision for revision in known if revision.milestone is Milestone.COMPLETE]
+    complete = [revision for revision in known if revision.rolled_out]
     current = max(complete, key=lambda revision: revision.number, default=None)
     return {
         "model": {

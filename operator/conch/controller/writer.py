@@ -15,7 +15,7 @@ from conch.controller.caches import CHILDREN, LLM_DEPLOYMENT, Caches
 from conch.controller.decision import Decision, PodMark, Removal
 from conch.controller.observation import Observation, controller_uid
 from conch.kube.client import Client
-from conch.kube.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from conch.kube.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError, ServerError
 from conch.kube.resources import CONFIG_MAP, CONTROLLER_REVISION, POD, KubeObject, Resource
 from conch.manifests.identity import Manifest
 from conch.rollout.fleet import Observed
@@ -62,7 +62,8 @@ class Writer:
     async def carry_out(self, observation: Observation, decision: Decision) -> Outcome:
         """Applies, marks and removes. Raises ResourceGoneError, or KubeError for what is worth another try.
 
-        Slots come after what they need, and not at all while that cannot be had.
+        Slots come after what they need. While that cannot be had none is made and, what would replace it being in
+        doubt, none is taken away.
         """
         if decision.applies and not any(observation.children.values()):
             await self._make_sure_it_exists(observation)
@@ -71,12 +72,11 @@ class Writer:
         outcome = await self._apply_all(observation, base)
         if not outcome.is_blocked:
             outcome = await self._apply_all(observation, slots)
-        await _settle(self._recover(manifest) for manifest in decision.recoveries)
-        await _settle(self._mark(observation, mark) for mark in decision.marks)
-        await _settle(self._remove(observation, removal) for removal in decision.removals)
-        return replace(
-            outcome, wrote=bool(decision.applies or decision.recoveries or decision.marks or decision.removals)
-        )
+            await _settle(self._recover(manifest) for manifest in decision.recoveries)
+            await _settle(self._mark(observation, mark) for mark in decision.marks)
+            await _settle(self._remove(observation, removal) for removal in decision.removals)
+        tried = decision.applies or decision.recoveries or decision.marks or decision.removals
+        return replace(outcome, wrote=bool(tried))
 
     async def _make_sure_it_exists(self, observation: Observation) -> None:
         identity = observation.identity
@@ -106,8 +106,9 @@ class Writer:
             else:
                 answer = await self._take_back(observed, manifest)
         except _NameTakenError as taken:
+            logger.warning("%s/%s: %s", observation.identity.namespace, observation.identity.name, taken)
             return Outcome(wrote=False, conflicts=(str(taken),))
-        except (ForbiddenError, InvalidError, NotFoundError) as refusal:
+        except (ForbiddenError, InvalidError, NotFoundError, ServerError) as refusal:
             if _goes_with_its_namespace(refusal):
                 raise ResourceGoneError from refusal
             words = f"the API server refuses {manifest['kind']} {manifest['metadata']['name']}: {refusal.message}"

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from conch.manifests.identity import MILESTONE, REVISION, Identity, Manifest, metadata, revision_name
-from conch.revisions.revision import Milestone, Revision
+from conch.manifests.identity import REVISION, ROLLED_OUT, SERVED, Identity, Manifest, metadata, revision_name
+from conch.revisions.revision import Revision
 
 
 def controller_revision(identity: Identity, revision: Revision) -> Manifest:
     """The child that stores a revision."""
-    reached = {MILESTONE: revision.milestone.name} if revision.milestone else None
-    child = metadata(identity, revision_name(identity, revision.hash), reached)
+    seen = {SERVED: revision.served, ROLLED_OUT: revision.rolled_out}
+    annotations = {key: "true" for key, is_so in seen.items() if is_so}
+    child = metadata(identity, revision_name(identity, revision.hash), annotations)
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -22,5 +23,6 @@ def controller_revision(identity: Identity, revision: Revision) -> Manifest:
 def stored_revision(manifest: dict[str, Any]) -> Revision:
     """The revision in an observed ControllerRevision. Raises KeyError or TypeError for data that is not ours."""
     observed = manifest["metadata"]
-    milestone = Milestone[observed.get("annotations", {}).get(MILESTONE, Milestone.NONE.name)]
-    return Revision.from_data(observed["labels"][REVISION], manifest["revision"], manifest["data"]).reached(milestone)
+    seen = observed.get("annotations", {})
+    revision = Revision.from_data(observed["labels"][REVISION], manifest["revision"], manifest["data"])
+    return revision.known_to(have_served=seen.get(SERVED) == "true", be_rolled_out=seen.get(ROLLED_OUT) == "true")

@@ -20,7 +20,8 @@ from conch.revisions.revision import Revision
 
 def replica_set(identity: Identity, slot: Slot, revision: Revision) -> Manifest:
     """The ReplicaSet that keeps the one pod of a slot running."""
-    child = metadata(identity, slot_name(identity, slot), {RECORD: canonical_json(revision.record())})
+    record = {**revision.record(), "number": revision.number}
+    child = metadata(identity, slot_name(identity, slot), {RECORD: canonical_json(record)})
     template = dict(revision.template)
     return {
         "apiVersion": "apps/v1",
@@ -49,6 +50,6 @@ def revision_of(manifest: dict[str, Any]) -> Revision:
     kept = {key: value for key, value in template["metadata"]["labels"].items() if key not in slot_keys}
     return Revision.from_data(
         manifest["metadata"]["labels"][REVISION],
-        0,
+        record["number"],
         {**record, "template": {**template, "metadata": {**template["metadata"], "labels": kept}}},
     )

@@ -10,7 +10,7 @@
 What the user left out has a fixed value for now, and every such value is a sentence in `reasons`.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
 from conch.api.deployment import LLMDeploymentSpec
@@ -66,8 +66,9 @@ class Plan:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """The plan that `as_json` wrote; raises TypeError for a document of another shape."""
-        return cls(**{**document, "reasons": tuple(document.get("reasons", ()))})
+        """The plan that `as_json` wrote, of a later release too; raises TypeError for a document of another shape."""
+        known = {field.name: document[field.name] for field in fields(cls) if field.name in document}
+        return cls(**{**known, "reasons": tuple(document.get("reasons", ()))})
 
 
 def plan(spec: LLMDeploymentSpec) -> Plan:

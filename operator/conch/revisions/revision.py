@@ -6,8 +6,7 @@ it, so that a deleted ControllerRevision is rebuilt from what runs, not rendered
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from enum import IntEnum
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -15,22 +14,14 @@ from conch.models.source import ResolvedModel
 from conch.planning.plan import Plan
 
 
-class Milestone(IntEnum):
-    """How far a revision ever got. It is kept with the revision, because pods forget."""
-
-    NONE = 0
-    SERVED = 1
-    """An engine of it has served."""
-    COMPLETE = 2
-    """It was fully rolled out: as many engines as wanted served, and no older ones were left."""
-
-
 @dataclass(frozen=True, slots=True)
 class Revision:
     """All that decides what an engine pod of this revision is.
 
     `template` is the pod template without the labels of a slot; `files` are the texts of its ConfigMap by key;
-    `number` orders the revisions of one resource, the latest asked for being the highest.
+    `number` orders the revisions of one resource, the latest asked for being the highest. What pods forget is kept
+    here: `served`, whether an engine of it ever served, and `rolled_out`, whether, since it was last asked for, as
+    many engines as wanted served and no older ones were left.
     """
 
     hash: str
@@ -43,18 +34,19 @@ class Revision:
     renderer: int
     files: Mapping[str, str]
     template: Mapping[str, Any]
-    milestone: Milestone = Milestone.NONE
+    served: bool = False
+    rolled_out: bool = False
 
     def numbered(self, number: int) -> Self:
-        """The same revision at another place in the order."""
-        return replace(self, number=number)
+        """The same revision, asked for once more: at another place in the order, and not rolled out yet."""
+        return replace(self, number=number, rolled_out=False)
 
-    def reached(self, milestone: Milestone) -> Self:
-        """The same revision, at this milestone or at a later one that it reached before."""
-        return replace(self, milestone=max(milestone, self.milestone))
+    def known_to(self, *, have_served: bool = False, be_rolled_out: bool = False) -> Self:
+        """The same revision with what was seen of it now; what was seen before stays."""
+        return replace(self, served=self.served or have_served, rolled_out=self.rolled_out or be_rolled_out)
 
     def record(self) -> dict[str, Any]:
-        """The revision without hash, number, template and milestone, as JSON."""
+        """The revision without hash, number, template and what was seen of it, as JSON."""
         return {
             "inputs": dict(self.inputs),
             "model": {**asdict(self.model), "path": str(self.model.path)},
@@ -76,7 +68,7 @@ class Revision:
             hash=revision_hash,
             number=number,
             inputs=data["inputs"],
-            model=ResolvedModel(**{**data["model"], "path": PurePosixPath(data["model"]["path"])}),
+            model=_model(data["model"]),
             release=data["release"],
             image=data["image"],
             plan=Plan.from_json(data["plan"]),
@@ -84,3 +76,10 @@ class Revision:
             files=data["files"],
             template=data["template"],
         )
+
+
+def _model(document: Mapping[str, Any]) -> ResolvedModel:
+    """The model of a record; what a later release wrote beside it is left aside, so that a downgrade can read it."""
+    names = {field.name for field in fields(ResolvedModel)}
+    known = {name: value for name, value in document.items() if name in names}
+    return ResolvedModel(**{**known, "path": PurePosixPath(document["path"])})

@@ -33,7 +33,7 @@ _REFERENCE_ERRORS: Final = frozenset({"CreateContainerConfigError", "CreateConta
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Why one slot does not serve, and since when its start-up budget runs (None: it does not run yet)."""
+    """Why one slot does not serve, and since when: the start-up budget is counted from there."""
 
     reason: Reason
     message: str
@@ -44,24 +44,36 @@ def diagnose(replica_set: Observed | None, pods: Sequence[Observed]) -> Diagnosi
     """The diagnosis of one slot, None when it serves."""
     alive = [pod for pod in pods if not is_terminating(pod) and not is_finished(pod)]
     if not alive:
-        return _no_pod(replica_set)
+        return _ended_for_good(pods) or _no_pod(replica_set or {})
     pod = min(alive, key=lambda candidate: candidate["metadata"]["creationTimestamp"])
     if is_ready(pod):
         return None
     return _unscheduled(pod) or _container_trouble(pod) or _starting(pod)
 
 
-def _no_pod(replica_set: Observed | None) -> Diagnosis:
-    for condition in _conditions(replica_set or {}):
+def _ended_for_good(pods: Sequence[Observed]) -> Diagnosis | None:
+    """A pod that its node refused or gave up, when no other has taken its place."""
+    for pod in pods:
+        status = pod.get("status", {})
+        if is_finished(pod) and not is_terminating(pod):
+            words = f"pod {_name(pod)} ended: {status.get('reason', status.get('phase'))} {status.get('message', '')}"
+            return Diagnosis(Reason.START_FAILED, words.strip(), _created(pod))
+    return None
+
+
+def _no_pod(replica_set: Observed) -> Diagnosis:
+    since = _created(replica_set)
+    for condition in _conditions(replica_set):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return Diagnosis(Reason.POD_CREATION_FAILED, f"no pod can be created: {condition.get('message', '')}")
-    return Diagnosis(Reason.STARTING, "its pod is not created yet")
+            words = f"no pod can be created: {condition.get('message', '')}"
+            return Diagnosis(Reason.POD_CREATION_FAILED, words, since)
+    return Diagnosis(Reason.STARTING, "its pod is not created yet", since)
 
 
 def _unscheduled(pod: Observed) -> Diagnosis | None:
     scheduled = next((item for item in _conditions(pod) if item["type"] == "PodScheduled"), None)
     if scheduled is None:
-        return Diagnosis(Reason.STARTING, f"pod {_name(pod)} waits for the scheduler")
+        return Diagnosis(Reason.STARTING, f"pod {_name(pod)} waits for the scheduler", _created(pod))
     if scheduled["status"] == "True":
         return None
     words = scheduled.get("message", "")
@@ -69,7 +81,7 @@ def _unscheduled(pod: Observed) -> Diagnosis | None:
         return Diagnosis(Reason.MISSING_REFERENCE, f"pod {_name(pod)}: {words}", _time(scheduled))
     lacks_gpus = re.search(r"Insufficient nvidia\.com/", words) is not None
     reason = Reason.INSUFFICIENT_GPUS if lacks_gpus else Reason.UNSCHEDULABLE
-    return Diagnosis(reason, f"pod {_name(pod)} cannot be scheduled: {words}")
+    return Diagnosis(reason, f"pod {_name(pod)} cannot be scheduled: {words}", _created(pod))
 
 
 def _container_trouble(pod: Observed) -> Diagnosis | None:
@@ -155,10 +167,18 @@ def _name(pod: Observed) -> str:
 
 
 def _started(pod: Observed) -> datetime | None:
-    stamp = pod.get("status", {}).get("startTime")
+    """Since when it has not been ready: since its start, or since it last was."""
+    ready = next((item for item in _conditions(pod) if item["type"] == "Ready"), {})
+    return _moment(ready.get("lastTransitionTime") or pod.get("status", {}).get("startTime"))
+
+
+def _created(observed: Observed) -> datetime | None:
+    return _moment(observed.get("metadata", {}).get("creationTimestamp"))
+
+
+def _moment(stamp: str | None) -> datetime | None:
     return datetime.fromisoformat(stamp) if stamp else None
 
 
 def _time(condition: Mapping[str, Any]) -> datetime | None:
-    stamp = condition.get("lastTransitionTime")
-    return datetime.fromisoformat(stamp) if stamp else None
+    return _moment(condition.get("lastTransitionTime"))

@@ -15,13 +15,21 @@ Observed = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The ReplicaSet that a pod names as its controller."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class SlotView:
     """One held slot.
 
     `leaving`: nothing but its end is left; it serves nothing and holds GPUs until its last pod is gone.
     `orphan`: a pod without ReplicaSet that nobody will remove; it may still serve.
     `draining_since`: when it was taken out of the Service, if it was.
-    `unseen_set_uid`: the ReplicaSet that controls its living pod but is not seen: deleted, or stripped of its labels.
+    `unseen_set`: the ReplicaSet that controls its living pod but is not seen: deleted, or stripped of its labels.
     """
 
     slot: Slot
@@ -30,7 +38,7 @@ class SlotView:
     draining_since: datetime | None = None
     leaving: bool = False
     orphan: bool = False
-    unseen_set_uid: str | None = None
+    unseen_set: Owner | None = None
 
     @property
     def serves(self) -> bool:
@@ -44,7 +52,7 @@ def fleet(replica_sets: Iterable[Observed], pods: Iterable[Observed]) -> tuple[S
     pods_by_slot: dict[Slot, list[Observed]] = {}
     for pod in pods:
         slot = slot_of(pod)
-        if slot is not None and not is_finished(pod):
+        if slot is not None and not is_finished(pod) and not _belongs_to_another_controller(pod):
             pods_by_slot.setdefault(slot, []).append(pod)
     return tuple(
         _view(slot, sets.get(slot), pods_by_slot.get(slot, [])) for slot in sorted(sets.keys() | pods_by_slot.keys())
@@ -79,7 +87,7 @@ def is_ready(pod: Observed) -> bool:
 def _view(slot: Slot, replica_set: Observed | None, pods: list[Observed]) -> SlotView:
     alive = [pod for pod in pods if not is_terminating(pod)]
     has_set = replica_set is not None and not is_terminating(replica_set)
-    orphan = not has_set and any(not _has_controller(pod) for pod in alive)
+    orphan = not has_set and any(_controller(pod) is None for pod in alive)
     holder = replica_set if replica_set is not None else pods[0]
     return SlotView(
         slot=slot,
@@ -88,17 +96,24 @@ def _view(slot: Slot, replica_set: Observed | None, pods: list[Observed]) -> Slo
         draining_since=_draining_since(alive),
         leaving=not has_set and not orphan,
         orphan=orphan,
-        unseen_set_uid=_controller_uid(alive) if replica_set is None else None,
+        unseen_set=_replica_set_of(alive) if replica_set is None else None,
     )
 
 
-def _has_controller(pod: Observed) -> bool:
-    return any(owner.get("controller") for owner in pod["metadata"].get("ownerReferences", []))
+def _controller(pod: Observed) -> Mapping[str, Any] | None:
+    owners: Iterable[Mapping[str, Any]] = pod["metadata"].get("ownerReferences", ())
+    return next((owner for owner in owners if owner.get("controller")), None)
 
 
-def _controller_uid(pods: list[Observed]) -> str | None:
-    owners = [owner for pod in pods for owner in pod["metadata"].get("ownerReferences", ())]
-    return next((owner.get("uid") for owner in owners if owner.get("controller")), None)
+def _belongs_to_another_controller(pod: Observed) -> bool:
+    """Pods of a StatefulSet or a Job are nobody's slot, whatever labels they copied."""
+    controller = _controller(pod)
+    return controller is not None and controller.get("kind") != "ReplicaSet"
+
+
+def _replica_set_of(pods: list[Observed]) -> Owner | None:
+    controllers = [controller for pod in pods if (controller := _controller(pod)) is not None]
+    return Owner(controllers[0].get("name", ""), controllers[0].get("uid", "")) if controllers else None
 
 
 def _draining_since(pods: list[Observed]) -> datetime | None:
