@@ -9,7 +9,7 @@ WORKERS ?= 3
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-triton engine-fields cluster cluster-stop demo crds docs golden manifests clean
+.PHONY: help setup lint test test-unit test-triton engine-fields cluster cluster-stop demo crds docs golden image image-simulator manifests clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ lint: $(INSTALLED)  ## Format, lint, types and layers, all as checks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup  ## Every test but the long suites; sets up all it needs
+test: setup  ## Every test; sets up all it needs
 	$(BIN)/python -m cluster build
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
@@ -61,9 +61,19 @@ docs: $(INSTALLED)  ## Write the pages that come from code
 golden: $(INSTALLED)  ## Rewrite the golden cases from examples/
 	$(BIN)/python -m golden
 
+BUILDER ?= docker
+IMAGE ?= conch-operator:0.1.0
+SIMULATOR_IMAGE ?= conch-engine-simulator:0.1.0
+
+image:  ## Build the operator's image (BUILDER=docker|podman|buildah, IMAGE=...)
+	$(BUILDER) build -f images/operator/Dockerfile -t $(IMAGE) .
+
+image-simulator:  ## Build the engine simulator's image
+	$(BUILDER) build -f images/engine-simulator/Dockerfile -t $(SIMULATOR_IMAGE) .
+
 manifests: setup  ## Write build/conch.yaml, for kubectl apply
 	@mkdir -p build
-	$$($(BIN)/python -c 'from cluster.helm import helm; print(helm())') template conch charts/conch --namespace conch-system > build/conch.yaml
+	$$($(BIN)/python -c 'from cluster.helm import helm; print(helm())') template conch charts/conch --namespace conch-system $(HELM_ARGS) > build/conch.yaml
 
 clean:  ## Remove what was built here (the control plane's binaries stay in the user's cache)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
