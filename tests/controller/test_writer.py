@@ -157,7 +157,7 @@ async def test_a_recreated_resource_waits_for_the_garbage_collector(doers: Doers
         await doers.write("m")
     finalizers = {"metadata": {"uid": held["metadata"]["uid"], "finalizers": None}}
     await doers.client.merge_patch(SERVICE, doers.namespace, "m", finalizers)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):  # the garbage collector learns of a new CRD only every half minute
         while await doers.listed(SERVICE):
             await asyncio.sleep(0.1)
     assert (await doers.write("m")).conflicts == ()

@@ -18,24 +18,25 @@ CRASHING = {**FAST, "agent.conch.test/fault": "crash"}
 UNPULLABLE = {**FAST, "agent.conch.test/fault": "pull-error"}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_rollout_under_load_loses_no_request(
     namespace: Namespace, record_property: Callable[[str, object], None]
 ) -> None:
-    deployment = namespace.apply("busy", replicas=3)
+    quick_drain = {"drainSeconds": 10}  # kept connections hold an engine until then
+    deployment = namespace.apply("busy", replicas=3, engine=quick_drain)
     deployment.wait_rolled_out()
     before = uids(deployment.pods())
-    url, seconds = service_url(namespace, "busy"), "110"
+    url, seconds = service_url(namespace, "busy"), "170"
     load = [
         run_tool(namespace, "python3", "-m", "load", url, "busy", "--connections", kind, "--seconds", seconds)
         for kind in ("new", "kept")
     ]
     for pod in load:
         pod.wait_started()
-    deployment.edit(engine={"maxModelLength": 4096}).wait_rolled_out(100)
+    deployment.edit(engine={**quick_drain, "maxModelLength": 4096}).wait_rolled_out(160)
     assert not before & uids(deployment.pods())
     assert {pod.phase() for pod in load} == {"Running"}, "the load ended before the rollout did"
-    new, kept = (pod.result(150) for pod in load)
+    new, kept = (pod.result(200) for pod in load)
     record_property("measured", f"rollout of 3 engines: new connections {new}, kept connections {kept}")
     assert new["answered"] > 100
     assert new["lost"] == 0, new

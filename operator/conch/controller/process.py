@@ -95,6 +95,8 @@ async def _until_asked(stop: asyncio.Event, parts: list[asyncio.Task[None]]) -> 
         for part in ended - {asked}:
             raise RuntimeError("a part of the operator has ended") from part.exception()
         logger.info("Conch stops")
+        # Connections that are cut now are cut by us: what TLS has to say of that is no error.
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: logger.debug("%s", context["message"]))
     finally:
         asked.cancel()
 
