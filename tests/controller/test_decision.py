@@ -320,3 +320,22 @@ def test_a_pod_of_a_replica_set_of_another_name_is_not_recovered() -> None:
     copied["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "x", "uid": "x", "controller": True}]
     world.children["Pod", "x-0"] = copied
     assert world.decide().recoveries == ()
+
+
+def test_a_record_that_cannot_be_read_is_left_alone() -> None:
+    world = served()
+    unreadable = copy.deepcopy(world.children["ControllerRevision", world.names("ControllerRevision")[0]])
+    unreadable["metadata"] |= {"name": "m-later", "uid": "x"}
+    unreadable["metadata"]["labels"] |= {"conch.dev/revision": "later"}
+    unreadable["data"] = {"of": "a later release"}
+    world.children["ControllerRevision", "m-later"] = unreadable
+    assert world.decide().removals == ()
+
+
+def test_a_plan_of_a_later_release_can_be_read() -> None:
+    world = served()
+    (name,) = world.names("ControllerRevision")
+    world.children["ControllerRevision", name]["data"]["plan"]["kvCacheTokens"] = 1
+    decision = world.decide()
+    assert not [manifest for manifest in decision.applies if manifest["kind"] == "ReplicaSet"]
+    assert decision.removals == ()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from conch.controller.caches import CHILDREN, LLM_DEPLOYMENT, Key
-from conch.controller.decision import Decision, PodMark, Removal
+from conch.controller.children import Removal
+from conch.controller.decision import Decision, PodMark
 from conch.controller.writer import ResourceGoneError
 from conch.kube.errors import ConflictError, ForbiddenError
 from conch.kube.resources import CONFIG_MAP, NAMESPACE, POD, REPLICA_SET, SERVICE, SERVICE_ACCOUNT, KubeObject, Resource

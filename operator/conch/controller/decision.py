@@ -8,22 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from conch.controller.children import Removal, is_applied, kept_names, recoveries, removals, rendered_children
 from conch.controller.conditions import Facts
 from conch.controller.observation import Observation
 from conch.controller.revise import Revised, revise
 from conch.controller.status import Status, status, timestamp
-from conch.engines.triton_vllm import PORTS
-from conch.manifests.config_map import config_map
-from conch.manifests.controller_revision import controller_revision
-from conch.manifests.coverage import covers, stamped
-from conch.manifests.disruption_budget import disruption_budget
-from conch.manifests.identity import DRAINING_SINCE, SERVING, Identity, Manifest, Slot, revision_name, slot_name
-from conch.manifests.replica_set import replica_set
-from conch.manifests.service import service
-from conch.manifests.service_account import service_account
-from conch.revisions.history import superfluous
+from conch.manifests.coverage import stamped
+from conch.manifests.identity import DRAINING_SINCE, SERVING, Manifest, Slot
 from conch.rollout.diagnosis import Diagnosis, diagnose
-from conch.rollout.fleet import Observed, SlotView, fleet, is_terminating, slot_of
+from conch.rollout.fleet import SlotView, fleet, is_terminating, slot_of
 from conch.rollout.limits import limits
 from conch.rollout.step import Step, Wanted, next_step
 
@@ -31,15 +24,6 @@ RECOVERY_SECONDS: Final = 1.0
 """How soon to look again whether an unseen ReplicaSet was recovered, or its pod is on its way out."""
 BLOCKED_SECONDS: Final = 30.0
 """How soon a child that could not be written is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """A child to delete; `uid` keeps the delete from meeting a namesake."""
-
-    kind: str
-    name: str
-    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +64,18 @@ def decide(
     )
     wanted = _wanted(observation, revised, held)
     revised = _with_what_was_seen(revised, held, wanted)
-    recoveries = tuple(_recoveries(identity, revised, held))
-    step = _step(held, wanted, now, is_recovering=bool(recoveries))
-    rendered = tuple(stamped(child) for child in _children(identity, revised, held, step))
+    recovered = tuple(recoveries(identity, revised, held))
+    step = _step(held, wanted, now, is_recovering=bool(recovered))
+    rendered = tuple(map(stamped, rendered_children(identity, revised, held, step)))
+    kept = kept_names(observation, revised, rendered, held)
     facts = replace(_facts(observation, revised, wanted, held, step, now), conflicts=conflicts, refusals=refusals)
     return Decision(
-        applies=tuple(child for child in rendered if not _is_applied(observation, child)),
-        recoveries=recoveries,
+        applies=tuple(child for child in rendered if not is_applied(observation, child)),
+        recoveries=recovered,
         marks=tuple(_marks(observation, step, now)),
-        removals=tuple(_removals(observation, rendered, held, step)) if revised.target else (),
+        removals=tuple(removals(observation, kept_names(observation, revised, rendered, held), step))
+        if revised.target
+        else (),
         status=status(
             identity,
             observation.generation,
@@ -107,15 +94,6 @@ def _step(held: Sequence[SlotView], wanted: Wanted | None, now: datetime, *, is_
         return Step(reason="nothing runs yet")
     step = next_step(held, wanted, now)
     return replace(step, create=(), look_again_seconds=RECOVERY_SECONDS) if is_recovering else step
-
-
-def _recoveries(identity: Identity, revised: Revised, held: Sequence[SlotView]) -> Iterator[Manifest]:
-    for view in held:
-        revision = revised.known.get(view.revision)
-        unseen = view.unseen_set
-        if revision is not None and unseen is not None and unseen.name == slot_name(identity, view.slot):
-            manifest = stamped(replica_set(identity, view.slot, revision))
-            yield {**manifest, "metadata": {**manifest["metadata"], "uid": unseen.uid}}
 
 
 def _wanted(observation: Observation, revised: Revised, held: Sequence[SlotView]) -> Wanted | None:
@@ -150,32 +128,6 @@ def _count_others(held: Sequence[SlotView], revision_hash: str) -> int:
     return sum(view.revision != revision_hash for view in held)
 
 
-def _children(identity: Identity, revised: Revised, held: Sequence[SlotView], step: Step) -> Iterator[Manifest]:
-    target = revised.target
-    if target is None:
-        return
-    in_use = {view.revision for view in held} | {target.hash}
-    forgotten = {revision.hash for revision in superfluous(tuple(revised.known.values()), in_use)}
-    yield service_account(identity)
-    for revision in revised.known.values():
-        if revision.hash in in_use:
-            yield config_map(identity, revision)
-        if revision.hash not in forgotten:
-            yield controller_revision(identity, revision)
-    yield service(identity, PORTS)
-    yield disruption_budget(identity)
-    for view in held:
-        if not view.leaving and not view.orphan and view.slot not in step.remove and view.revision in revised.known:
-            yield replica_set(identity, view.slot, revised.known[view.revision])
-    for slot in step.create:
-        yield replica_set(identity, slot, target)
-
-
-def _is_applied(observation: Observation, rendered: Manifest) -> bool:
-    observed = observation.child(rendered)
-    return observed is not None and (is_terminating(observed) or covers(observed, rendered))
-
-
 def _marks(observation: Observation, step: Step, now: datetime) -> Iterator[PodMark]:
     drained = {"labels": {SERVING: "false"}, "annotations": {DRAINING_SINCE: timestamp(now)}}
     restored = {"labels": {SERVING: "true"}, "annotations": {DRAINING_SINCE: None}}
@@ -183,29 +135,6 @@ def _marks(observation: Observation, step: Step, now: datetime) -> Iterator[PodM
         for pod in observation.of("Pod"):
             if slot_of(pod) in slots and not is_terminating(pod):
                 yield PodMark(pod["metadata"]["name"], pod["metadata"]["uid"], {"metadata": metadata})
-
-
-def _removals(
-    observation: Observation, rendered: Sequence[Manifest], held: Sequence[SlotView], step: Step
-) -> Iterator[Removal]:
-    kept = {(child["kind"], child["metadata"]["name"]) for child in rendered}
-    kept |= {("ConfigMap", revision_name(observation.identity, view.revision)) for view in held}
-    for kind, children in observation.children.items():
-        for child in children:
-            if not is_terminating(child) and _is_superfluous(kind, child, kept, step):
-                yield Removal(kind, child["metadata"]["name"], child["metadata"]["uid"])
-
-
-def _is_superfluous(kind: str, child: Observed, kept: set[tuple[str, str]], step: Step) -> bool:
-    match kind:
-        case "ReplicaSet":
-            return slot_of(child) in step.remove
-        case "Pod":
-            return slot_of(child) in step.remove and not child["metadata"].get("ownerReferences")
-        case "ConfigMap" | "ControllerRevision":
-            return (kind, child["metadata"]["name"]) not in kept
-        case _:
-            return False
 
 
 def _facts(

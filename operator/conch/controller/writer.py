@@ -12,7 +12,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from conch.api.deployment import KIND
 from conch.controller.caches import CHILDREN, LLM_DEPLOYMENT, Caches
-from conch.controller.decision import Decision, PodMark, Removal
+from conch.controller.children import Removal
+from conch.controller.decision import Decision, PodMark
 from conch.controller.observation import Observation, controller_uid
 from conch.kube.client import Client
 from conch.kube.errors import ApiError, ConflictError, ForbiddenError, InvalidError, NotFoundError, ServerError
