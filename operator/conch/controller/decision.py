@@ -73,9 +73,7 @@ def decide(
         applies=tuple(child for child in rendered if not is_applied(observation, child)),
         recoveries=recovered,
         marks=tuple(_marks(observation, step, now)),
-        removals=tuple(removals(observation, kept_names(observation, revised, rendered, held), step))
-        if revised.target
-        else (),
+        removals=tuple(removals(observation, kept, step)) if revised.target else (),
         status=status(
             identity,
             observation.generation,
