@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 
+from api.documents import EVERYTHING
 from conch import catalogue
+from conch.api.parsing import parse
 from conch.engines import vllm_fields
+from conch.engines.triton_vllm import engine_arguments
 from conch.engines.vllm_fields import fields, problems, refresh, typed_value
 from conch.engines.vllm_fields.source import Package, UnreadableSource
+from conch.models.source import resolve
+from conch.planning.plan import plan
 
 VERSIONS = sorted({release.vllm for release in catalogue.RELEASES})
 NEWEST = catalogue.NEWEST.vllm
+OBJECTS = {"dict[str, int | dict[str, int]]"}
+"""Objects that hold nothing but numbers: vLLM neither loads nor opens what is in them."""
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -63,6 +70,30 @@ class TestEveryRelease:
         for name, field in fields(version).items():
             if field.default is not None:
                 assert field.objection(field.default) is None, name
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+class TestExtraArguments:
+    @pytest.mark.parametrize("name", catalogue.EXTRA_ARGUMENTS)
+    def test_a_text_is_one_of_a_few_known_words(self, version: str, name: str) -> None:
+        # vLLM takes many an open text for a class to import, a path or an address.
+        field = fields(version)[name]
+        assert "string" not in field.types or field.choices
+        assert field.types <= {"boolean", "integer", "null", "number", "string"} or field.annotation in OBJECTS
+
+
+def test_no_extra_argument_contradicts_a_typed_field() -> None:
+    typed = set(_rendered_from_typed_fields())
+    assert {"max_model_len", "gpu_memory_utilization", "kv_cache_dtype"} <= typed
+    # The last says in bytes, and over it, what the percentage says.
+    assert not {*typed, "kv_cache_memory_bytes"} & {*catalogue.EXTRA_ARGUMENTS}
+
+
+def _rendered_from_typed_fields() -> dict[str, Any]:
+    """The model.json of a spec that sets every field but extraArgs."""
+    spec = parse(EVERYTHING).spec
+    typed = spec.engine.model_copy(update={"extra_args": ()})
+    return engine_arguments(typed, catalogue.NEWEST, plan(spec), resolve(spec.model, "m"))
 
 
 class TestDifferences:
