@@ -12,7 +12,6 @@ from conch.api.deployment import API_VERSION, GROUP, KIND
 
 Manifest = dict[str, Any]
 
-FIELD_MANAGER: Final = "conch"
 PREVIEW_UID: Final = "00000000-0000-0000-0000-000000000000"
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
