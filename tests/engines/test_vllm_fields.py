@@ -163,6 +163,8 @@ class TestTypedValue:
             ("distributed_executor_backend", "ray", "ray"),
             ("tokenizer", "1", "1"),
             ("tokenizer", '"quoted"', '"quoted"'),
+            ("tokenizer", "NaN", "NaN"),
+            ("limit_mm_per_prompt", '{"a": ' + "[" * 7 + "]" * 7 + "}", {"a": [[[[[[[]]]]]]]}),
         ],
     )
     def test_readable(self, name: str, text: str, value: object) -> None:
@@ -176,6 +178,14 @@ class TestTypedValue:
             ("block_size", "16.5", "must be an integer, not 16.5"),
             ("stream_interval", "0", "must be at least 1, not 0"),
             ("blocksize", "16", "blocksize is not an argument of this release; did you mean block_size"),
+            # What Python reads for JSON, and json.dumps would hand to an engine that does not.
+            ("gpu_memory_utilization", "NaN", "must have finite numbers only, not nan: JSON has no others"),
+            ("gpu_memory_utilization", "-Infinity", "must have finite numbers only, not -inf"),
+            ("gpu_memory_utilization", "1e999", "must have finite numbers only, not inf"),
+            ("limit_mm_per_prompt", '{"image": NaN}', "must have finite numbers only, not nan"),
+            ("limit_mm_per_prompt", '{"image": {"a": [1, Infinity]}}', "must have finite numbers only, not inf"),
+            ("limit_mm_per_prompt", '{"a": ' + "[" * 8 + "]" * 8 + "}", "must be nested at most 8 levels deep"),
+            ("limit_mm_per_prompt", "[" * 10**5, "must be an object, not the string"),
         ],
     )
     def test_unreadable(self, name: str, text: str, words: str) -> None:

@@ -6,6 +6,7 @@ them. Types are coarse: what lies inside an object or a list is not checked.
 """
 
 import json
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
+
+DEEPEST: Final = 8
+"""Levels of lists and objects in one value; vLLM's own have three."""
 
 _WORDS: Final = {
     "array": "a list",
@@ -115,7 +119,7 @@ def typed_value(version: str, name: str, text: str) -> Any:
     field, parsed = known[name], _json(text)
     is_text = isinstance(parsed, str) or (field.objection(parsed) and "string" in field.types)
     value = text if is_text else parsed
-    objection = field.objection(value)
+    objection = _unsound(value) or field.objection(value)
     if objection:
         raise ValueError(objection)
     return value
@@ -141,8 +145,18 @@ def _unknown(name: str, known: Mapping[str, FieldType]) -> str:
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return text
+
+
+def _unsound(value: Any, depth: int = 0) -> str | None:
+    """Why Python's reader took what JSON does not have (NaN, Infinity), or what no engine nests so deep."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must have finite numbers only, not {value}: JSON has no others"
+    if depth == DEEPEST and isinstance(value, Mapping | list):
+        return f"must be nested at most {DEEPEST} levels deep"
+    members = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return next((wrong for member in members if (wrong := _unsound(member, depth + 1)) is not None), None)
 
 
 def _type(value: object) -> str:
