@@ -8,6 +8,7 @@ import yaml
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from conch.catalogue import RELEASES
 from conch.cli.render import render
 from triton.engines import METRICS_PORT, Start, StartEngine, until_ready
 from triton.exchange import exchange
@@ -36,6 +37,10 @@ def without_metrics(config: str) -> str:
     parsed = text_format.Parse(config, model_config_pb2.ModelConfig())
     parsed.ClearField("model_metrics")
     return text_format.MessageToString(parsed)
+
+
+def test_the_catalogue_says_what_no_real_server_was_given_here() -> None:
+    assert [release.name for release in RELEASES if "without model_metrics" not in release.verified] == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
