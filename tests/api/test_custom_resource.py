@@ -181,7 +181,7 @@ def test_resources_are_found_by_category_and_by_repository(stored: Stored) -> No
     ("path", "sentences"),
     [
         ("spec.replicas", ["<integer>", "How many times the whole model is served.", "From 0 to 1000. Default: 1."]),
-        ("spec.engine.startupSeconds", ["How long a pod may take", "Unset: 1800.", "From 60 to 86400."]),
+        ("spec.engine.startupSeconds", ["when the weights are downloaded", "Unset: 1800.", "From 60 to 86400."]),
         ("spec.engine.release", ["ENUM: 26.04 26.05", "Unset: the newest"]),
         ("spec.pod.env.name", ["NCCL_*", "OMP_NUM_THREADS"]),
         ("spec.engine.extraArgs.name", ["enable_prefix_caching"]),

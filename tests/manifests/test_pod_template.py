@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from conch.api.deployment import LLMDeploymentSpec
+from conch.api.engine import Engine
 from conch.api.pod import Resources
 from conch.manifests import quantity
 from conch.manifests.identity import UID
@@ -226,6 +227,14 @@ def test_the_start_up_budget_is_the_startup_probes(seconds: int, failures: int) 
     probe = engine(spec(engine={"startupSeconds": seconds}))["startupProbe"]
     assert probe["failureThreshold"] == failures
     assert probe["failureThreshold"] * probe["periodSeconds"] >= seconds
+
+
+def test_the_start_up_budget_is_the_engines_alone_as_its_description_says() -> None:
+    # The download has no probe: kubelet starts an engine, and its probes, when init containers are done.
+    assert [container["name"] for container in pod(spec())["initContainers"]] == ["weights"]
+    assert "startupProbe" not in pod(spec())["initContainers"][0]
+    description = Engine.model_fields["startup_seconds"].description or ""
+    assert description.startswith("How long the engine may take from its own start, when the weights are downloaded,")
 
 
 @pytest.mark.parametrize("seconds", [0, 60, 3600])

@@ -148,8 +148,9 @@ class Engine(ApiObject):
         Field(
             ge=60,
             le=86400,
-            description="How long a pod may take from its start until it serves: download, load and warm-up. "
-            "Unset: 1800. A pod that takes longer is restarted and the rollout reported as stalled.",
+            description="How long the engine may take from its own start, when the weights are downloaded, until it "
+            "is loaded; an engine that takes longer is restarted. A pod that does not serve for that long, download "
+            "included, counts as stalled. Unset: 1800.",
         ),
     ] = None
     drain_seconds: Annotated[

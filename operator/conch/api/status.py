@@ -47,7 +47,7 @@ class PlanStatus(ApiObject):
     data_mode: Annotated[Text, Field(description="Slots: every copy is an engine of its own.")]
     gpus_per_pod: Annotated[int, Field(alias="gpusPerPod", description="GPUs of one pod: tensor x pipeline.")]
     pods_per_replica: Annotated[int, Field(description="Pods of one replica.")]
-    startup_seconds: Annotated[int, Field(description="How long a pod may take until it serves.")]
+    startup_seconds: Annotated[int, Field(description="How long an engine may take to load, and a pod not to serve.")]
     cache: Annotated[Text, Field(description="Where the weights are kept.")]
     release: Annotated[Text, Field(description="Release of the engine.")]
     image: Annotated[Text, Field(description="Image of the engine.")]

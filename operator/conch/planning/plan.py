@@ -21,7 +21,8 @@ SHM_BYTES_PER_GPU: Final = 2 * GIBIBYTE
 MEMORY_BYTES_PER_GPU: Final = 24 * GIBIBYTE
 CPU_MILLICORES_PER_GPU: Final = 4000
 STARTUP_SECONDS: Final = 1800
-"""Half an hour: the least that image pull, download and load of weights above 30 GB are known to need."""
+"""Half an hour: the least that image pull, download and load of weights above 30 GB are known to need, which is what
+counts before a pod is reported as stalled; the engine's own start, which comes after the download, has it to itself."""
 
 
 @dataclass(frozen=True, slots=True)
