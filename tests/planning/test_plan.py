@@ -75,13 +75,13 @@ def test_a_plan_survives_being_stored(wanted: Any) -> None:
     assert Plan.from_json(json.loads(json.dumps(made.as_json()))) == made
 
 
-@pytest.mark.parametrize("change", [{"tensor": None}, {"unknown": 1}], ids=["a field less", "a field more"])
-def test_a_document_of_another_shape_is_no_plan(change: dict[str, Any]) -> None:
+def test_a_document_without_a_field_is_no_plan() -> None:
     document = plan(spec()).as_json()
-    for name, value in change.items():
-        if value is None:
-            del document[name]
-        else:
-            document[name] = value
+    del document["tensor"]
     with pytest.raises(TypeError):
         Plan.from_json(document)
+
+
+def test_what_a_later_release_wrote_beside_a_plan_is_left_aside() -> None:
+    made = plan(spec())
+    assert Plan.from_json({**made.as_json(), "expert": 8}) == made
