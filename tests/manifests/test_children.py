@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cluster.cluster import Cluster
+from conch.api import quantity
 from conch.api.deployment import LLMDeploymentSpec
-from conch.manifests import quantity
 from conch.manifests.coverage import covers, stamped
 from conch.manifests.identity import Identity, Manifest
 from manifests.builders import IDENTITY, SPECS, children, revision

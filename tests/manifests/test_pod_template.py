@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from conch.api import quantity
 from conch.api.deployment import LLMDeploymentSpec
 from conch.api.engine import Engine
 from conch.api.pod import Resources
-from conch.manifests import quantity
 from conch.manifests.identity import UID
 from manifests.builders import HUB, IDENTITY, SPECS, pod, revision, spec
 from manifests.restricted import violations

@@ -6,10 +6,11 @@ would ignore SIGTERM while it loads and hold its GPUs for the whole grace period
 
 from typing import Final
 
+from conch.api import quantity
 from conch.api.deployment import LLMDeploymentSpec
 from conch.api.pod import Resources, Toleration
 from conch.engines.launch import Launch
-from conch.manifests import quantity, weights
+from conch.manifests import weights
 from conch.manifests.identity import REVISION, SERVING, Identity, Manifest, labels, revision_name, service_account_name
 from conch.planning.plan import Plan
 

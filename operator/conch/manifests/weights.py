@@ -6,8 +6,8 @@ the engine sees a folder and no network.
 
 from typing import Final
 
+from conch.api import quantity
 from conch.api.model import HuggingFaceModel, Model, ModelCache
-from conch.manifests import quantity
 from conch.manifests.identity import Manifest
 from conch.models.source import WEIGHTS_FOLDER
 

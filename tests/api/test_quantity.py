@@ -2,7 +2,7 @@
 
 import pytest
 
-from conch.manifests import quantity
+from conch.api import quantity
 
 # Left as sent, right as a kube-apiserver 1.37 answered for a container's memory and cpu.
 AS_THE_SERVER_ANSWERS = {
