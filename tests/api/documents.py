@@ -39,6 +39,12 @@ def requests(**amounts: Any) -> Document:
     return deployment(pod={"resources": {"requests": amounts}})
 
 
+def resources(*, cache_gibibytes: int | None = None, **sides: Document) -> Document:
+    """A resource with these requests and limits, and a cache of that size on the node's disk."""
+    cache = {"cache": {"emptyDir": {"sizeGibibytes": cache_gibibytes}}} if cache_gibibytes else {}
+    return deployment(model={**HUB, **cache}, pod={"resources": sides})
+
+
 def tolerating(**toleration: Any) -> Document:
     """A resource with this toleration."""
     return deployment(pod={"tolerations": [toleration]})
@@ -108,6 +114,10 @@ GOOD: dict[str, Document] = {
     "cpu in thousandths": requests(cpu="500m"),
     "cpu as a decimal": requests(cpu="1.5"),
     "bytes as an integer": requests(memory=68719476736),
+    "requests as large as limits, in another notation": resources(
+        requests={"cpu": 4, "memory": "1024Mi"}, limits={"cpu": "4000m", "memory": "1Gi"}
+    ),
+    "disk for just the cache": resources(cache_gibibytes=40, limits={"ephemeral-storage": "40Gi"}),
     "secret key with a dot": hub(tokenSecretRef={"name": "a.b", "key": ".hf-token"}),
     "dollar without parenthesis": environment(("TZ", "$x")),
     "status and server metadata": {
@@ -332,3 +342,30 @@ BROKEN_RULES: dict[str, tuple[Document, str]] = {
     ),
 }
 """What only CEL rules forbid; the texts are the server's too."""
+
+CONTRADICTIONS: dict[str, tuple[Document, str]] = {
+    "memory": (
+        resources(requests={"memory": "64Gi"}, limits={"memory": "32Gi"}),
+        "spec.pod.resources.requests.memory is 64Gi and must be at most 32Gi, which is "
+        "spec.pod.resources.limits.memory",
+    ),
+    "cpu, text and number": (
+        resources(requests={"cpu": "2001m"}, limits={"cpu": 2}),
+        "spec.pod.resources.requests.cpu is 2001m and must be at most 2, which is spec.pod.resources.limits.cpu",
+    ),
+    "disk": (
+        resources(requests={"ephemeral-storage": "10G"}, limits={"ephemeral-storage": "9Gi"}),
+        'spec.pod.resources.requests["ephemeral-storage"] is 10G and must be at most 9Gi, which is '
+        'spec.pod.resources.limits["ephemeral-storage"]',
+    ),
+    "no disk for the cache": (
+        resources(cache_gibibytes=40, limits={"ephemeral-storage": "39Gi"}),
+        'spec.pod.resources.limits["ephemeral-storage"] is 39Gi and must be at least 40Gi, the size of '
+        "spec.model.cache.emptyDir, which counts to it",
+    ),
+    "no disk for the cache, though less is requested": (
+        resources(cache_gibibytes=40, requests={"ephemeral-storage": "1Gi"}, limits={"ephemeral-storage": "2Gi"}),
+        'spec.pod.resources.limits["ephemeral-storage"] is 2Gi and must be at least 40Gi',
+    ),
+}
+"""What a server accepts and Conch refuses: numbers that clash. The text is the start of the one problem."""

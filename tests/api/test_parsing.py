@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from api.documents import BAD, BROKEN_RULES, EVERYTHING, GOOD, Document, deployment
+from api.documents import BAD, BROKEN_RULES, CONTRADICTIONS, EVERYTHING, GOOD, Document, deployment
 from api.json_values import json_values, mutated
 from conch.api.objects import ApiObject
-from conch.api.parsing import InvalidResource, parse, parse_spec
+from conch.api.parsing import ContradictoryNumbers, InvalidResource, parse, parse_spec
 from conch.api.rules import Rule
 
 CLASSES = [cls for cls in ApiObject.__subclasses__() if cls.__module__.startswith("conch.")]
@@ -30,6 +30,20 @@ def test_good_documents_are_accepted(document: Document) -> None:
 @pytest.mark.parametrize(("document", "problem"), [*BAD.values(), *BROKEN_RULES.values()], ids=[*BAD, *BROKEN_RULES])
 def test_bad_documents_are_refused_in_words(document: Document, problem: str) -> None:
     assert problem in problems(document)[0]
+
+
+@pytest.mark.parametrize(("document", "problem"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_numbers_that_clash_are_refused_with_both(document: Document, problem: str) -> None:
+    for read, part in ((parse, document), (parse_spec, document["spec"])):
+        with pytest.raises(ContradictoryNumbers) as refusal:
+            read(part)
+        (told,) = refusal.value.problems
+        assert told.startswith(problem)
+
+
+def test_every_clash_is_told() -> None:
+    clashes = {"requests": {"cpu": 2, "memory": "2Gi"}, "limits": {"cpu": 1, "memory": "1Gi"}}
+    assert len(problems(deployment(pod={"resources": clashes}))) == 2
 
 
 def test_every_problem_is_told() -> None:

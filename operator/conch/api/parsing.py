@@ -1,6 +1,7 @@
 """An LLMDeployment from JSON: strict, with problems told as an API server with this CRD would see them.
 
     document -> is it JSON -> defaults and nulls as the server treats them -> shape (pydantic) -> unique keys, CEL rules
+             -> arithmetic
 
 Unlike the server, which drops fields it does not know, an unknown field is a problem. `status` and what a server adds
 to `metadata` are accepted and not looked at.
@@ -13,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from conch.api.arithmetic import contradictions
 from conch.api.defaulting import defaulted
 from conch.api.deployment import API_VERSION, KIND, LLMDeployment, LLMDeploymentSpec
 from conch.api.objects import ApiObject
@@ -35,15 +37,23 @@ class InvalidResource(ValueError):
         self.problems = problems
 
 
+class ContradictoryNumbers(InvalidResource):
+    """Each number is valid, and a server takes them all; only Conch does the arithmetic that shows that they clash."""
+
+
 def parse(document: Any) -> LLMDeployment:
     """The LLMDeployment of a JSON document. Raises InvalidResource, and nothing else, for whatever is wrong with it."""
     _refuse(_misidentified(document))
-    return _parsed(LLMDeployment, {key: value for key, value in document.items() if key != "status"}, ())
+    deployment = _parsed(LLMDeployment, {key: value for key, value in document.items() if key != "status"}, ())
+    _refuse(contradictions(deployment.spec), ContradictoryNumbers)
+    return deployment
 
 
 def parse_spec(document: Any) -> LLMDeploymentSpec:
     """The spec alone, as a server hands it out. Raises InvalidResource, and nothing else."""
-    return _parsed(LLMDeploymentSpec, document, ("spec",))
+    spec = _parsed(LLMDeploymentSpec, document, ("spec",))
+    _refuse(contradictions(spec), ContradictoryNumbers)
+    return spec
 
 
 def _parsed(cls: type[Parsed], document: Any, path: Path) -> Parsed:
@@ -57,10 +67,10 @@ def _parsed(cls: type[Parsed], document: Any, path: Path) -> Parsed:
     return parsed
 
 
-def _refuse(found: Iterator[str]) -> None:
+def _refuse(found: Iterator[str], refusal: type[InvalidResource] = InvalidResource) -> None:
     wrong = tuple(found)
     if wrong:
-        raise InvalidResource(wrong)
+        raise refusal(wrong)
 
 
 def _misidentified(document: Any) -> Iterator[str]:
