@@ -6,23 +6,15 @@ everywhere. The Hub is never asked, so no repository is gated or missing; only h
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from conch.simulator.__main__ import main
 from conch.simulator.weights import snapshot_path
 
 
-def snapshot_download(
-    repo_id: str,
-    *,
-    revision: str,
-    cache_dir: Path,
-    token: str | bool | None = None,
-    allow_patterns: Sequence[str] = (),
-    ignore_patterns: Sequence[str] = (),
-) -> str:
-    """The folder of the snapshot, once the simulator has laid it down; patterns and token make no difference to it.
+def snapshot_download(repo_id: str, *, revision: str, cache_dir: Path, **_choices: object) -> str:
+    """The folder of the snapshot, once the simulator has laid it down. `_choices`: token and patterns, which make no
+    difference to it.
 
     Ends the process with the simulator's exit code when there is none.
     """
