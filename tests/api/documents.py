@@ -69,7 +69,7 @@ EVERYTHING = deployment(
         "gpuMemoryUtilizationPercent": 90,
         "startupSeconds": 900,
         "drainSeconds": 120,
-        "extraArgs": [{"name": "seed", "value": "1"}, {"name": "enforce_eager", "value": "true"}],
+        "extraArgs": [{"name": "enforce_eager", "value": "true"}, {"name": "seed", "value": "1"}],
     },
     parallelism={"tensor": 4, "pipeline": 2, "data": 3},
     accelerator={"products": ["NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"], "extendedResource": "nvidia.com/gpu"},

@@ -1,5 +1,7 @@
 """What a revision is the answer to: everything the user set that decides what a pod is, and nothing else."""
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from conch.api.deployment import LLMDeploymentSpec
 from conch.api.parsing import parse_spec
 from conch.api.schema import Schema, structural_schema
 from conch.revisions.inputs import NOT_INPUTS, canonical_json, inputs, inputs_hash
-from manifests.builders import COMMIT, EXAMPLES, HUB, example, spec
+from manifests.builders import COMMIT, EXAMPLES, HUB, example, revision, spec
 
 SCHEMA = structural_schema(LLMDeploymentSpec)
 MINIMAL: dict[str, Any] = {"model": HUB}
@@ -190,6 +192,57 @@ def test_the_order_of_keys_is_no_input() -> None:
     forwards = spec(pod={"labels": {"a": "1", "b": "2"}})
     backwards = spec(pod={"labels": {"b": "2", "a": "1"}})
     assert inputs_hash(inputs(forwards)) == inputs_hash(inputs(backwards))
+
+
+UNORDERED: dict[str, list[Any]] = {
+    "products": ["NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"],
+    "imagePullSecrets": [{"name": name} for name in "abc"],
+    "env": [{"name": name, "value": "1"} for name in ("NCCL_DEBUG", "OMP_NUM_THREADS", "TZ")],
+    "extraArgs": [{"name": name, "value": "8"} for name in ("block_size", "max_logprobs", "seed", "stream_interval")],
+}
+NOTATIONS: dict[str, list[int | str]] = {
+    "cpu": [4, "4", "4000m", "4.0", "0.004k"],
+    "memory": ["64Gi", "65536Mi", "64.0Gi", "67108864Ki"],
+    "ephemeral-storage": [2000000000, "2G", "2000M", "2.0G", "0.002T"],
+}
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_order_and_notation_change_neither_the_hash_nor_what_is_rendered(data: st.DataObject) -> None:
+    lists = {name: data.draw(st.permutations(items), name) for name, items in UNORDERED.items()}
+    amounts = data.draw(st.permutations(list(NOTATIONS)))
+    side = {name: data.draw(st.sampled_from(NOTATIONS[name]), name) for name in amounts}
+    texts = dict(data.draw(st.permutations([("a", "1"), ("b", "2"), ("c", "3")])))
+
+    drawn = revision(_written(lists, side, texts))
+    first = {name: notations[0] for name, notations in NOTATIONS.items()}
+    plain = revision(_written(UNORDERED, first, {"a": "1", "b": "2", "c": "3"}))
+    assert drawn == plain
+    assert json.dumps(drawn.data()) == json.dumps(plain.data())
+
+
+def _written(
+    lists: Mapping[str, Sequence[Any]], amounts: Mapping[str, int | str], texts: Mapping[str, str]
+) -> LLMDeploymentSpec:
+    return spec(
+        engine={"extraArgs": lists["extraArgs"]},
+        accelerator={"products": lists["products"]},
+        pod={
+            "imagePullSecrets": lists["imagePullSecrets"],
+            "env": lists["env"],
+            "labels": texts,
+            "annotations": texts,
+            "nodeSelector": texts,
+            "resources": {"requests": amounts, "limits": amounts},
+        },
+    )
+
+
+def test_the_order_of_tolerations_stays_as_written() -> None:
+    # Replaced whole by server-side apply: a list whose order somebody chose.
+    written = [{"key": "b", "operator": "Exists"}, {"key": "a", "operator": "Exists"}]
+    assert [toleration.key for toleration in spec(pod={"tolerations": written}).pod.tolerations] == ["b", "a"]
 
 
 def test_a_hash_is_ten_hexadecimal_characters_and_stays_what_it_was() -> None:

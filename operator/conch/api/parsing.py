@@ -1,7 +1,7 @@
 """An LLMDeployment from JSON: strict, with problems told as an API server with this CRD would see them.
 
     document -> is it JSON -> defaults and nulls as the server treats them -> shape (pydantic) -> unique keys, CEL rules
-             -> arithmetic
+             -> sets and maps in one order -> arithmetic
 
 Unlike the server, which drops fields it does not know, an unknown field is a problem. `status` and what a server adds
 to `metadata` are accepted and not looked at.
@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from conch.api.arithmetic import contradictions
+from conch.api.canonical import canonical
 from conch.api.defaulting import defaulted
 from conch.api.deployment import API_VERSION, KIND, LLMDeployment, LLMDeploymentSpec
 from conch.api.objects import ApiObject
@@ -64,7 +65,7 @@ def _parsed(cls: type[Parsed], document: Any, path: Path) -> Parsed:
     except ValidationError as error:
         raise InvalidResource(tuple(worded(error, structural_schema(cls), path))) from error
     _refuse(_broken_rules(parsed, stored, path))
-    return parsed
+    return canonical(parsed)
 
 
 def _refuse(found: Iterator[str], refusal: type[InvalidResource] = InvalidResource) -> None:

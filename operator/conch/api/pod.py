@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Final, cast
 from pydantic import Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from conch.api import quantity
 from conch.api.model import Name
 from conch.api.objects import ApiObject
 from conch.api.rules import Rule
@@ -33,15 +34,15 @@ LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
 AnnotationValue = Annotated[str, Field(max_length=4096)]
 
 
-def _quantity(value: object) -> int | str:
+def _quantity(value: object) -> str:
     is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
     if is_number or (isinstance(value, str) and re.fullmatch(_QUANTITY, value)):
-        return cast("int | str", value)
+        return quantity.canonical(cast("int | str", value))
     raise PydanticCustomError("quantity", "must be a quantity such as 4, 500m, 1.5 or 64Gi")
 
 
 Quantity = Annotated[
-    int | str,
+    str,
     PlainValidator(_quantity),
     WithJsonSchema(
         {
@@ -54,7 +55,7 @@ Quantity = Annotated[
         }
     ),
 ]
-"""An amount of CPU, memory or disk."""
+"""An amount of CPU, memory or disk, in any notation outside and in the API server's canonical one inside."""
 
 
 class TolerationOperator(StrEnum):

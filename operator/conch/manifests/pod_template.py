@@ -125,7 +125,7 @@ def _probes(plan: Plan, launch: Launch) -> Manifest:
 
 def _resources(spec: LLMDeploymentSpec, plan: Plan) -> Manifest:
     gpus = {spec.accelerator.extended_resource: str(plan.gpus_per_pod)}
-    set_requests, set_limits = _set_by_user(spec)
+    wanted = spec.pod.resources or Resources()
     computed = {
         "cpu": quantity.canonical(f"{plan.cpu_millicores}m"),
         "memory": quantity.of_bytes(plan.memory_bytes),
@@ -133,18 +133,11 @@ def _resources(spec: LLMDeploymentSpec, plan: Plan) -> Manifest:
     }
     # A request above a limit would be refused.
     within_limits = {
-        name: min(request, set_limits.get(name, request), key=quantity.amount) for name, request in computed.items()
+        name: min(request, wanted.limits.get(name, request), key=quantity.amount) for name, request in computed.items()
     }
-    requests = {**within_limits, **set_requests}
-    limits = {"memory": requests["memory"], **set_limits}
+    requests = {**within_limits, **wanted.requests}
+    limits = {"memory": requests["memory"], **wanted.limits}
     return {"requests": {**requests, **gpus}, "limits": {**limits, **gpus}}
-
-
-def _set_by_user(spec: LLMDeploymentSpec) -> tuple[dict[str, str], dict[str, str]]:
-    """Requests and limits of `pod.resources`."""
-    wanted = spec.pod.resources or Resources()
-    requests = {name: quantity.canonical(value) for name, value in wanted.requests.items()}
-    return requests, {name: quantity.canonical(value) for name, value in wanted.limits.items()}
 
 
 def _disk(spec: LLMDeploymentSpec) -> Manifest:

@@ -2,6 +2,7 @@
 
 Values equal to their schema default are left out, and so is every object that is empty then: the operator only ever
 sees a spec that the API server has filled with defaults, so nothing else could tell a new field from a changed one.
+The order of sets and maps and the notation of quantities are no inputs either: parsing leaves one of each.
 `replicas` and `rollout` decide how many engines there are and how they change, not what they are: not inputs.
 """
 
