@@ -69,7 +69,7 @@ def from_chart(cluster: Cluster) -> Iterator[OperatorUnderTest]:
 @contextmanager
 def from_checkout(cluster: Cluster) -> Iterator[OperatorUnderTest]:
     """Runs `conch run` of this checkout with the credentials of KUBECONFIG."""
-    cluster.kubectl("apply", "--server-side", "--filename", str(REPOSITORY / "crds"))
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--filename", str(REPOSITORY / "crds"))
     user = cluster.kubectl("auth", "whoami", "--output", "jsonpath={.status.userInfo.username}")
     with checkout_process(cluster, "-m", "conch", "run", "--port", "0"):
         yield OperatorUnderTest(cluster, user)
