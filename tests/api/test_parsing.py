@@ -85,14 +85,60 @@ def test_rules_explain_with_their_own_expression_not_with_the_fallback() -> None
         ({**deployment(), "apiVersion": "conch.dev/v1"}, "apiVersion must be conch.dev/v1alpha1, not 'conch.dev/v1'"),
         ({**deployment(), "metadata": {}}, "metadata.name is required and must be text"),
         ({**deployment(), "metadata": {"name": 7}}, "metadata.name is required and must be text"),
-        (
-            {**deployment(), "metadata": {"name": "a", "namespace": 7}},
-            "metadata.namespace must be text: put it in quotes",
-        ),
     ],
 )
 def test_what_is_no_deployment_at_all(document: Any, problem: str) -> None:
     assert problems(document) == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"namspace": "team"}, "unknown field metadata.namspace; did you mean namespace?"),
+        ({"label": {}}, "unknown field metadata.label; did you mean labels?"),
+        ({"namespace": 7}, 'metadata.namespace must be text: write "7" in quotes'),
+        ({"namespace": ""}, "metadata.namespace must not be empty"),
+        ({"namespace": "Team_A"}, 'metadata.namespace is "Team_A" and must match ^[a-z0-9]'),
+        ({"namespace": "../team"}, 'metadata.namespace is "../team" and must match ^[a-z0-9]'),
+        ({"namespace": "a.b"}, 'metadata.namespace is "a.b" and must match ^[a-z0-9]'),
+        ({"namespace": "a" * 64}, "metadata.namespace must have at most 63 characters, not 64"),
+        ({"labels": ["team"]}, "metadata.labels must be an object, not a list"),
+        ({"labels": {"tier": 1}}, 'metadata.labels.tier must be text: write "1" in quotes'),
+        ({"annotations": {"a": True}}, 'metadata.annotations.a must be text: write "true" in quotes'),
+        ({"annotations": {"a": {}}}, "metadata.annotations.a must be text, not an object"),
+        ({1: "a"}, "metadata has the key 1, which is not text: put it in quotes"),
+    ],
+)
+def test_metadata_is_read_strictly_too(members: Document, problem: str) -> None:
+    (told,) = problems({**deployment(), "metadata": {"name": "qwen", **members}})
+    assert told.startswith(problem)
+
+
+def test_metadata_from_a_server_is_read() -> None:
+    stored = {
+        "name": "qwen",
+        "namespace": "team",
+        "labels": {"a": "b", "c": None},
+        "annotations": None,
+        "finalizers": ["foregroundDeletion"],
+        "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "1"}],
+        "uid": "1",
+        "resourceVersion": "5",
+        "generation": 2,
+        "creationTimestamp": "2026-01-02T03:04:05Z",
+        "deletionTimestamp": None,
+        "deletionGracePeriodSeconds": 0,
+        "selfLink": "",
+        "generateName": "qwen-",
+        "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {".": {}}}}],
+    }
+    metadata = parse({**deployment(), "metadata": stored}).metadata
+    assert (metadata["name"], metadata["namespace"], metadata["labels"]) == ("qwen", "team", {"a": "b"})
+    assert "annotations" not in metadata
+
+
+def test_a_namespace_of_null_is_unset() -> None:
+    assert "namespace" not in parse({**deployment(), "metadata": {"name": "qwen", "namespace": None}}).metadata
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
     document -> is it JSON -> defaults and nulls as the server treats them -> shape (pydantic) -> unique keys, CEL rules
              -> sets and maps in one order -> arithmetic
 
-Unlike the server, which drops fields it does not know, an unknown field is a problem. `status` and what a server adds
-to `metadata` are accepted and not looked at.
+Unlike the server, which drops fields it does not know, an unknown field is a problem, in `metadata` too. `status` and
+what a server adds to `metadata` are accepted and not looked at.
 """
 
 import json
@@ -18,6 +18,7 @@ from conch.api.arithmetic import contradictions
 from conch.api.canonical import canonical
 from conch.api.defaulting import defaulted
 from conch.api.deployment import API_VERSION, KIND, LLMDeployment, LLMDeploymentSpec
+from conch.api.metadata import Metadata
 from conch.api.objects import ApiObject
 from conch.api.rules import problems
 from conch.api.schema import structural_schema
@@ -45,7 +46,9 @@ class ContradictoryNumbers(InvalidResource):
 def parse(document: Any) -> LLMDeployment:
     """The LLMDeployment of a JSON document. Raises InvalidResource, and nothing else, for whatever is wrong with it."""
     _refuse(_misidentified(document))
-    deployment = _parsed(LLMDeployment, {key: value for key, value in document.items() if key != "status"}, ())
+    metadata = _parsed(Metadata, document["metadata"], ("metadata",))
+    written = {key: value for key, value in document.items() if key != "status"}
+    deployment = _parsed(LLMDeployment, {**written, "metadata": _without_nulls(metadata)}, ())
     _refuse(contradictions(deployment.spec), ContradictoryNumbers)
     return deployment
 
@@ -85,8 +88,10 @@ def _misidentified(document: Any) -> Iterator[str]:
     metadata = document.get("metadata")
     if not isinstance(metadata, Mapping) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         yield "metadata.name is required and must be text"
-    elif not isinstance(metadata.get("namespace", ""), str):
-        yield "metadata.namespace must be text: put it in quotes"
+
+
+def _without_nulls(metadata: Metadata) -> dict[str, Any]:
+    return metadata.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
 
 
 def _not_json(value: Any, path: Path) -> Iterator[str]:
