@@ -63,6 +63,7 @@ class Container:
 
     def __init__(self, image: str) -> None:
         """Starts nothing yet."""
+        self._image = image
         self._name = _run("buildah", "from", image)
 
     def run(
@@ -86,8 +87,9 @@ class Container:
         return _run(*in_own_network, "buildah", "run", "--isolation=chroot", *options, self._name, "--", *command)
 
     def remove(self) -> None:
-        """Removes the container; the image stays as the cache of the next build."""
+        """Removes the container and its image; only the base stays for the next time."""
         _run("buildah", "rm", self._name)
+        _run("buildah", "rmi", self._image)
 
 
 def _run(*command: str) -> str:

@@ -15,7 +15,8 @@ from conch.simulator.weights import snapshot_path
 def snapshot_download(repo_id: str, *, revision: str, cache_dir: Path, **_choices: object) -> str:
     """The folder of the snapshot, once the simulator has laid it down.
 
-    `_choices` are the token and the patterns, which make no difference to it. Ends the process with the simulator's exit code when there is none.
+    `_choices` are the token and the patterns, which make no difference to it. Ends the process with the simulator's
+    exit code when there is none.
     """
     arguments = (f"--repo={repo_id}", f"--revision={revision}", f"--cache-dir={cache_dir}")
     code = main(["--", "python3", "fetch_weights.py", *arguments], os.environ)
