@@ -9,10 +9,10 @@ WORKERS ?= 3
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint test test-unit test-triton engine-fields cluster cluster-stop demo crds docs golden image image-simulator manifests clean
+.PHONY: help setup lint test test-unit test-triton test-images engine-fields cluster cluster-stop demo crds docs golden image image-simulator manifests clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Conch needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
@@ -36,6 +36,9 @@ test: setup  ## Every test; sets up all it needs
 
 test-triton: $(INSTALLED)  ## Only the tests on the real Triton
 	$(BIN)/pytest tests/triton
+
+test-images: $(INSTALLED)  ## Build both images with buildah and run what is in them (root, Debian)
+	$(BIN)/pytest -m images tests/images
 
 engine-fields: $(INSTALLED)  ## Rewrite the tables of engine arguments from PyPI
 	$(BIN)/python -m conch.engines.vllm_fields.refresh 0.19.0 0.22.1 0.24.0 0.27.1
