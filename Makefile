@@ -25,8 +25,8 @@ setup: $(INSTALLED)  ## Make the virtual environment
 	@$(BIN)/python -m cluster prerequisites
 
 lint: $(INSTALLED)  ## Format, lint, types and layers, all as checks
-	$(BIN)/ruff format --check operator tests
-	$(BIN)/ruff check operator tests
+	$(BIN)/ruff format --check operator tests images
+	$(BIN)/ruff check operator tests images
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
