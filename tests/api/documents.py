@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from conch.catalogue import EXTRA_ARGUMENTS, NEWEST
+from conch.engines.vllm_fields import fields
+
 Document = dict[str, Any]
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -43,6 +46,43 @@ def resources(*, cache_gibibytes: int | None = None, **sides: Document) -> Docum
     """A resource with these requests and limits, and a cache of that size on the node's disk."""
     cache = {"cache": {"emptyDir": {"sizeGibibytes": cache_gibibytes}}} if cache_gibibytes else {}
     return deployment(model={**HUB, **cache}, pod={"resources": sides})
+
+
+def largest(filler: str = "x") -> Document:
+    """A resource with as many entries as there may be of all that grows, each as long as may be.
+
+    Annotations and variables are made of that character.
+    """
+    names = [f"n{index}" + "n" * 61 + ("." + "n" * 61) * 3 for index in range(8)]
+    keys = [".".join(["p" * 63] * 3) + f"/k{index:02}" + "k" * 58 for index in range(32)]
+    label = "l" * 63
+    toleration = {"operator": "Equal", "value": label, "effect": "NoExecute", "tolerationSeconds": 31536000}
+    token = {"name": names[0], "key": "t" * 253}
+    return deployment(
+        "a" * 40,
+        model={"huggingFace": {"repo": "o" * 96 + "/" + "m" * 96, "revision": COMMIT, "tokenSecretRef": token}},
+        engine={
+            "image": f"registry.example.com/{'i' * 420}:{'t' * 70}",
+            "extraArgs": [{"name": name, "value": _long_value(name)} for name in EXTRA_ARGUMENTS],
+        },
+        accelerator={"products": [f"P{index}" + "P" * 61 for index in range(8)]},
+        pod={
+            "nodeSelector": dict.fromkeys(keys, label),
+            "tolerations": [{"key": key, **toleration} for key in keys],
+            "imagePullSecrets": [{"name": name} for name in names],
+            "env": [{"name": f"NCCL_{index:02}".ljust(128, "E"), "value": filler * 1024} for index in range(32)],
+            "labels": dict.fromkeys(keys, label),
+            "annotations": dict.fromkeys(keys, filler * 1024),
+        },
+    )
+
+
+def _long_value(argument: str) -> str:
+    """A value of 1024 characters that becomes as long a text as may be in the newest release's model.json."""
+    types = fields(NEWEST.vllm)[argument].types
+    if "object" in types:
+        return '{"a":[[[[[[' + "1," * 502 + "1" + "]]]]]]}"
+    return "7" * 1024 if "integer" in types else "true".ljust(1024) if "boolean" in types else "priority"
 
 
 def tolerating(**toleration: Any) -> Document:
@@ -117,6 +157,7 @@ GOOD: dict[str, Document] = {
     "requests as large as limits, in another notation": resources(
         requests={"cpu": 4, "memory": "1024Mi"}, limits={"cpu": "4000m", "memory": "1Gi"}
     ),
+    "as much as may be of everything": largest(),
     "disk for just the cache": resources(cache_gibibytes=40, limits={"ephemeral-storage": "40Gi"}),
     "secret key with a dot": hub(tokenSecretRef={"name": "a.b", "key": ".hf-token"}),
     "dollar without parenthesis": environment(("TZ", "$x")),
@@ -175,6 +216,10 @@ BAD: dict[str, tuple[Document, str]] = {
         "spec.pod.env[0].value must have at most 1024 characters, not 1025",
     ),
     "text too short": (hub(revision=""), "spec.model.huggingFace.revision must not be empty"),
+    "annotation too long": (
+        deployment(pod={"annotations": {"a": "x" * 1025}}),
+        "spec.pod.annotations.a must have at most 1024 characters, not 1025",
+    ),
     "list too long": (
         deployment(pod={"imagePullSecrets": [{"name": f"s{index}"} for index in range(9)]}),
         "spec.pod.imagePullSecrets must have at most 8 entries, not 9",
@@ -366,6 +411,10 @@ CONTRADICTIONS: dict[str, tuple[Document, str]] = {
     "no disk for the cache, though less is requested": (
         resources(cache_gibibytes=40, requests={"ephemeral-storage": "1Gi"}, limits={"ephemeral-storage": "2Gi"}),
         'spec.pod.resources.limits["ephemeral-storage"] is 2Gi and must be at least 40Gi',
+    ),
+    "longer than any engine can carry": (
+        largest("\u00e9"),
+        "spec has 2",
     ),
 }
 """What a server accepts and Conch refuses: numbers that clash. The text is the start of the one problem."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from api.documents import largest
 from conch.api.deployment import LLMDeploymentSpec
 from conch.api.parsing import parse, parse_spec
 from conch.engines.triton_vllm import PORTS
@@ -73,6 +74,7 @@ UNUSUAL = {
     "resources in every notation": spec(
         pod={"resources": {"requests": {"cpu": "0.5"}, "limits": {"memory": "3.3G", "cpu": 2}}}
     ),
+    "as much as may be of everything": parse(largest()).spec,
     "empty lists and objects": spec(
         engine={"extraArgs": []},
         accelerator={"products": []},

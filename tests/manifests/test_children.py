@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from api.documents import largest
 from cluster.cluster import Cluster
 from conch.api import quantity
+from conch.api.arithmetic import LARGEST_SPEC_BYTES
 from conch.api.deployment import LLMDeploymentSpec
+from conch.api.parsing import ContradictoryNumbers, parse_spec
 from conch.manifests.coverage import covers, stamped
 from conch.manifests.identity import Identity, Manifest
+from conch.revisions.inputs import canonical_json, inputs
 from manifests.builders import IDENTITY, SPECS, children, revision
 
 KEPT_WHEN_EMPTY = {"emptyDir"}
@@ -80,6 +84,38 @@ def test_a_real_server_gives_back_what_was_rendered(
         rendered = stamped(child)
         answer = _applied(cluster, rendered, "--server-side", "--field-manager=conch")
         assert covers(answer, rendered), f"{child['kind']} comes back changed"
+
+
+@pytest.fixture(scope="module")
+def brimming() -> LLMDeploymentSpec:
+    """The longest spec that is accepted: all that may be written, and escapes where that leaves room."""
+    document = largest()["spec"]
+    left_bytes = LARGEST_SPEC_BYTES - len(canonical_json(inputs(parse_spec(document))).encode())
+    escaped = "\n" * 1024
+    fitting = left_bytes // (len(json.dumps(escaped)) - len(json.dumps("x" * 1024)))
+    annotations = document["pod"]["annotations"]
+    document["pod"]["annotations"] = annotations | dict.fromkeys([*annotations][:fitting], escaped)
+    assert fitting < len(annotations)
+    with pytest.raises(ContradictoryNumbers):
+        parse_spec({**document, "pod": {**document["pod"], "annotations": dict.fromkeys(annotations, escaped)}})
+    return parse_spec(document)
+
+
+def test_a_real_server_takes_the_children_of_the_longest_spec(
+    cluster: Cluster, owner: Identity, brimming: LLMDeploymentSpec
+) -> None:
+    for child in children(brimming, owner):
+        _applied(cluster, stamped(child), "--server-side", "--field-manager=conch")
+
+
+def test_what_every_engine_carries_stays_below_what_annotations_may_hold(brimming: LLMDeploymentSpec) -> None:
+    sizes = [
+        sum(len(key) + len(value.encode()) for key, value in annotations.items())
+        for child in children(brimming)
+        for metadata in (child["metadata"], child.get("spec", {}).get("template", {}).get("metadata", {}))
+        if (annotations := metadata.get("annotations"))
+    ]
+    assert LARGEST_SPEC_BYTES < max(sizes) < 240 * 1024  # of 256 KiB
 
 
 @pytest.mark.parametrize("wanted", SPECS.values(), ids=SPECS.keys())

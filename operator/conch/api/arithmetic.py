@@ -2,6 +2,7 @@
 
     requests <= limits                               for each of cpu, memory and ephemeral-storage
     cache size <= limits["ephemeral-storage"]        kubelet evicts the pod whose volumes outgrow it
+    spec as JSON <= 160 KiB                          every engine carries a copy as an annotation
 
 An API server refuses the pods of such a spec, or kubelet evicts them; the LLMDeployment itself it accepts.
 """
@@ -14,6 +15,9 @@ from conch.api.deployment import LLMDeploymentSpec
 from conch.api.pod import Resources
 from conch.api.wording import at
 
+LARGEST_SPEC_BYTES: Final = 160 * 1024
+"""Above the most that ASCII can fill, with 96 KiB left for what is rendered from it beside it: an object's annotations
+may have 256 KiB in all (k8s.io/apimachinery/pkg/api/validation, TotalAnnotationSizeLimitB)."""
 _DISK: Final = "ephemeral-storage"
 
 
@@ -23,6 +27,10 @@ def contradictions(spec: LLMDeploymentSpec) -> Iterator[str]:
     if resources is not None:
         yield from _requests_above_limits(resources)
         yield from _cache_above_limit(spec, resources)
+    size_bytes = len(spec.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True).encode())
+    if size_bytes > LARGEST_SPEC_BYTES:
+        most = f"at most {LARGEST_SPEC_BYTES}, because every engine carries a copy"
+        yield f"spec has {size_bytes} bytes of JSON and must have {most}; shorten pod.annotations or pod.env"
 
 
 def _requests_above_limits(resources: Resources) -> Iterator[str]:

@@ -31,7 +31,7 @@ _QUANTITY: Final = "^([0-9]{1,15}m?|[0-9]{1,9}([.][0-9]{1,3})?(k|M|Ki|Mi)?|[0-9]
 """The notations people use, bounded so that every amount is below 2^63 bytes, where Kubernetes stops counting."""
 
 LabelValue = Annotated[str, Field(max_length=63, pattern=_LABEL_VALUE)]
-AnnotationValue = Annotated[str, Field(max_length=4096)]
+AnnotationValue = Annotated[str, Field(max_length=1024)]
 
 
 def _quantity(value: object) -> str:
