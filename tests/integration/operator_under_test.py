@@ -57,13 +57,13 @@ def from_chart(cluster: Cluster) -> Iterator[OperatorUnderTest]:
     """
     cluster.kubectl("delete", "crd", "llmdeployments.conch.dev", "--ignore-not-found", "--timeout=60s")
     mark = cluster.audit().mark()
-    cluster.helm(
-        "install", "conch", str(CHART), "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"
-    )
     try:
+        cluster.helm(
+            "install", "conch", str(CHART), "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=120s"
+        )
         yield OperatorUnderTest(cluster, SERVICE_ACCOUNT_USER, mark)
     finally:
-        cluster.helm("uninstall", "conch", "--namespace", NAMESPACE, "--wait")
+        cluster.helm("uninstall", "conch", "--namespace", NAMESPACE, "--ignore-not-found", "--wait")
 
 
 @contextmanager

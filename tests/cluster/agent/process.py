@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.agent.runtime import Launch, RunningContainer, StartError
+from cluster.state import REPOSITORY
 
 _SANDBOX: Final = Path(__file__).with_name("sandbox.py")
 _LINE_BYTES: Final = 1 << 20
@@ -113,6 +114,8 @@ def _write_spec(launch: Launch, errors: int) -> Path:
             {"path": str(mount.path), "source": str(mount.source), "read_only": mount.read_only}
             for mount in launch.mounts.mounts
         ],
+        # What the images of the tests run, wherever the checkout lies, be it below /tmp or a volume's place.
+        "shown": str(REPOSITORY),
         "read_only_root": (container.get("securityContext") or {}).get("readOnlyRootFilesystem", False),
         "working_folder": container.get("workingDir") or "/",
         "host_name": launch.pod["spec"].get("hostname") or launch.pod["metadata"]["name"][:63],

@@ -130,6 +130,7 @@ def _assemble(spec: dict) -> None:  # type: ignore[type-arg]
     mounts = sorted(spec["mounts"], key=lambda mount: mount["path"].count("/"))
     outer = [mount for mount in mounts if not _inside_another(mount, mounts)]
     places = {mount["path"]: built.place(mount["path"], os.path.isdir(mount["source"])) for mount in outer}
+    os.makedirs(root + spec["shown"], exist_ok=True)
     _make_read_only(root)
     _mount("proc", f"{root}/proc", "proc")
     if not spec["read_only_root"]:
@@ -139,6 +140,7 @@ def _assemble(spec: dict) -> None:  # type: ignore[type-arg]
         if mount["path"] not in places and not os.path.exists(target):
             os.makedirs(target)
         _bind(mount["source"], target)
+    _show(spec["shown"], root)
     # Only now: a mount may have had to make its place in another.
     for mount in mounts:
         if mount["read_only"]:
@@ -147,6 +149,14 @@ def _assemble(spec: dict) -> None:  # type: ignore[type-arg]
     _checked(_libc.syscall(_PIVOT_ROOT[os.uname().machine], b".", b"."), "pivot_root")
     _checked(_libc.umount2(b".", _MNT_DETACH), "umount")
     os.chdir(spec["working_folder"])
+
+
+def _show(folder: str, root: str) -> None:
+    """Binds a folder of this machine where /tmp, which is the container's own, or a volume hides it."""
+    os.makedirs(root + folder, exist_ok=True)
+    if not os.listdir(root + folder):
+        _bind(folder, root + folder)
+        _make_read_only(root + folder)
 
 
 def _inside_another(mount: dict, mounts: list[dict]) -> bool:  # type: ignore[type-arg]
