@@ -12,7 +12,7 @@ which everything it held is bound; so no file of this machine changes, and no ov
 gives an ordinary user.
 """
 
-# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH118, PTH123, PTH211
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH118, PTH123, PTH208, PTH211
 # No pathlib: a container starts with every import of this program; `os` is there already.
 
 import contextlib
