@@ -8,15 +8,18 @@ from typing import Final
 from conch.api.conditions import REMEDIES, ConditionType, Reason
 
 _CONDITIONS: Final = {
-    ConditionType.READY: "The spec's revision serves at least what is wanted less what may be unavailable. "
-    "With `replicas: 0` it is true with reason ScaledToZero.",
+    ConditionType.READY: "The spec's revision serves at least what is wanted less what may be unavailable. Once it "
+    "was rolled out, engines inside their start-up budget do not count as missing, so a scale-up does not end it: wait "
+    "for `status.readyReplicas` to see more of them. With `replicas: 0` it is true with reason ScaledToZero.",
     ConditionType.RECONCILING: "The spec's revision is not rolled out yet. Absent when it is.",
-    ConditionType.STALLED: "Nothing will move until somebody acts. Absent otherwise, never beside Reconciling. "
-    "What runs keeps running, and failed starts are still retried.",
+    ConditionType.STALLED: "Nothing will move until somebody acts: at once for a spec that cannot work or a name "
+    "that is taken, and for an engine that does not start once `engine.startupSeconds` are over. Absent otherwise, "
+    "never beside Reconciling. What runs keeps running, and failed starts are still retried.",
     ConditionType.AVAILABLE: "Some revision serves, be it the old one.",
     ConditionType.MODEL_RESOLVED: "The model is pinned.",
     ConditionType.PLANNED: "The use of GPUs is decided.",
-    ConditionType.CAPACITY_AVAILABLE: "Every pod has a node. When false, the message counts the missing GPUs.",
+    ConditionType.CAPACITY_AVAILABLE: "No pod waits for GPUs or for a node. When false, the message counts "
+    "the GPUs of those that wait.",
     ConditionType.UPDATE_AVAILABLE: "This version of Conch would render the pods differently. Nothing was restarted.",
 }
 

@@ -171,7 +171,9 @@ def _capacity(facts: Facts, target: Revision) -> Statement:
     waiting = [item for item in facts.diagnoses if item.reason in NEEDS_CAPACITY]
     worst = _worst(waiting)
     if worst is None:
-        return Statement(ConditionType.CAPACITY_AVAILABLE, Status.TRUE, Reason.SCHEDULED, "every pod has a node")
+        return Statement(
+            ConditionType.CAPACITY_AVAILABLE, Status.TRUE, Reason.SCHEDULED, "no pod waits for GPUs or for a node"
+        )
     lacking = sum(item.reason is Reason.INSUFFICIENT_GPUS for item in waiting) * target.plan.gpus_per_pod
     missing = f"{lacking} GPUs are missing; " if lacking else ""
     return Statement(ConditionType.CAPACITY_AVAILABLE, Status.FALSE, worst.reason, f"{missing}{worst.message}")

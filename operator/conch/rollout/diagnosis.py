@@ -142,7 +142,7 @@ def _waits_for(pod: Observed) -> str:
     if prepared is not None and prepared["status"] == "True":
         return "pulls its image"
     needed = ", ".join(_references(pod))
-    return f"waits for its volumes, for which {needed} must exist" if needed else "waits for its volumes"
+    return f"waits for its volumes ({needed})" if needed else "waits for its volumes"
 
 
 def _references(pod: Observed) -> list[str]:
