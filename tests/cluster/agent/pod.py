@@ -215,8 +215,9 @@ class Pod:
             await self._refuse(Refusal("UnexpectedAdmissionError", str(error)))
             return
         self.changed()
-        await self._connect()
+        # In kubelet's order: a pod whose volumes cannot be had has no sandbox, and says so in its conditions.
         await self._mount()
+        await self._connect()
         freshening = asyncio.create_task(self._volumes.keep_fresh(), name=f"volumes of {full_name(self.pod)}")
         freshening.add_done_callback(_report_failure)
         try:
