@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Most tests wait for pods; each worker has a cluster of its own (0.7 GiB).
-WORKERS ?= 3
+WORKERS ?= 2
 export PYTHONPATH := tests
 
 .DEFAULT_GOAL := help
