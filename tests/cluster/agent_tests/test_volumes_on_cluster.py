@@ -150,7 +150,7 @@ for path in ("/usr/touched", "/here/touched", "/touched", "/opt/touched"):
     except OSError:
         pass
 open("/tmp/touched", "w")
-print(sorted(os.listdir("/tmp")), os.getpid(), os.path.exists("/usr/bin/env"))
-"""
+print("touched" in os.listdir("/tmp"), len(os.listdir("/tmp")) <= 2, os.getpid(), os.path.exists("/usr/bin/env"))
+"""  # beside it, at most the folder that leads to a checkout below /tmp
     log = run(workload, mounted("walled", code, {"emptyDir": {}}, readOnly=True))
-    assert log == "['touched'] 1 True\n"
+    assert log == "True True 1 True\n"
