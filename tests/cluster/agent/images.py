@@ -23,8 +23,8 @@ from typing import Any, Final, Literal, Self
 import yaml
 
 from cluster.agent.objects import Object
+from cluster.state import REPOSITORY
 
-_REPOSITORY: Final = Path(__file__).resolve().parents[3]
 _PROGRAMS: Final = Path(sys.executable).parent
 _SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -80,7 +80,7 @@ DEFAULT: Final = (
     Image("*conch-operator*", "process", command=("conch",)),
     Image("conch-operator:*", "process", command=("conch",)),
     # Programs of the tests and the demo: whatever the pod's command is, over this checkout.
-    Image("conch.test/tools*", "process", env={"PYTHONPATH": str(_REPOSITORY / "tests"), "PYTHONUNBUFFERED": "1"}),
+    Image("conch.test/tools*", "process", env={"PYTHONPATH": str(REPOSITORY / "tests"), "PYTHONUNBUFFERED": "1"}),
 )
 
 
